@@ -1,0 +1,73 @@
+//! Buffers for pictures, lent and taken back without allocating.
+
+use super::{Format, Frame};
+use std::sync::Arc;
+
+/// A few picture buffers that one thread fills again and again.
+///
+/// A buffer is free again when nobody holds its `Arc` any more, so consumers need to know nothing of the pool. The number of
+/// buffers is bounded: a consumer that keeps pictures makes the producer lose pictures, never the machine lose memory.
+#[derive(Debug)]
+pub struct Pool {
+    frames: Vec<Arc<Frame>>,
+    capacity: usize,
+}
+
+/// Every buffer of the pool is still held by somebody: the picture is lost, the next one may find room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("every picture buffer is still in use")]
+pub struct Exhausted;
+
+impl Pool {
+    /// A pool of at most `capacity` buffers, made when first needed. A picture is typically held by the thread that fills it, a
+    /// mailbox, and the thread that uses it: 4 per consumer is plenty.
+    pub fn new(capacity: usize) -> Self {
+        Self { frames: Vec::with_capacity(capacity), capacity }
+    }
+
+    /// Lends a buffer of this format to `fill`, which writes the samples, the number and the capture time. An error of `fill`
+    /// gives the buffer back.
+    pub fn fill<T, E: From<Exhausted>>(
+        &mut self,
+        format: Format,
+        fill: impl FnOnce(&mut Frame) -> Result<T, E>,
+    ) -> Result<(Arc<Frame>, T), E> {
+        let free = self.frames.iter_mut().position(|frame| Arc::get_mut(frame).is_some());
+        let index = match free {
+            Some(index) => index,
+            None if self.frames.len() < self.capacity => {
+                self.frames.push(Arc::new(Frame::empty()));
+                self.frames.len() - 1
+            }
+            None => return Err(Exhausted.into()),
+        };
+        let slot = &mut self.frames[index];
+        // The position above was found by get_mut, and only this thread can clone from the pool.
+        let frame = Arc::get_mut(slot).ok_or(Exhausted)?;
+        frame.reshape(format);
+        let extra = fill(frame)?;
+        Ok((Arc::clone(slot), extra))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Size;
+
+    fn lend(pool: &mut Pool) -> Result<Arc<Frame>, Exhausted> {
+        pool.fill(Format::i420(Size::new(4, 2)), |_| Ok(())).map(|(frame, ())| frame)
+    }
+
+    #[test]
+    fn a_buffer_comes_back_when_nobody_holds_it() {
+        let mut pool = Pool::new(2);
+        let first = lend(&mut pool).unwrap();
+        let second = lend(&mut pool).unwrap();
+        assert_eq!(lend(&mut pool).unwrap_err(), Exhausted);
+        let address = first.data().as_ptr();
+        drop(first);
+        assert_eq!(lend(&mut pool).unwrap().data().as_ptr(), address);
+        assert_eq!(second.data().len(), 12);
+    }
+}

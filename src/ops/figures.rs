@@ -1,0 +1,528 @@
+//! Every figure of a running portal, counted in one place.
+
+use super::process::process_usage;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Only ever grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+    /// Counts one more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets the value.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Latencies over a sliding window of 10 to 20 seconds, and the greatest since the start. Recording never allocates.
+#[derive(Debug)]
+pub struct Latencies(Mutex<Windows>);
+
+#[derive(Debug)]
+struct Windows {
+    current: Histogram<u32>,
+    previous: Histogram<u32>,
+    turned: Option<Instant>,
+}
+
+/// Quantiles of a latency, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half of the window's pictures were faster.
+    pub p50_ms: f64,
+    /// 95 of 100 were faster.
+    pub p95_ms: f64,
+    /// 99 of 100 were faster.
+    pub p99_ms: f64,
+    /// The slowest of the window.
+    pub max_ms: f64,
+    /// How many pictures the window holds; with 0 the other figures say nothing.
+    pub count: u64,
+}
+
+const WINDOW: Duration = Duration::from_secs(10);
+const LONGEST_US: u64 = 60_000_000;
+
+impl Default for Latencies {
+    fn default() -> Self {
+        // Bounds that satisfy the library's own conditions: low >= 1, high >= 2 * low, digits <= 5.
+        let new = || Histogram::new_with_bounds(1, LONGEST_US, 2).expect("constant bounds are valid");
+        Self(Mutex::new(Windows { current: new(), previous: new(), turned: None }))
+    }
+}
+
+impl Latencies {
+    /// Records one duration, observed at `now`. What is longer than a minute counts as a minute.
+    pub fn record(&self, duration: Duration, now: Instant) {
+        let mut windows = self.lock();
+        windows.turn(now);
+        let us = (duration.as_micros() as u64).clamp(1, LONGEST_US);
+        windows.current.saturating_record(us);
+    }
+
+    /// The quantiles of the last 10 to 20 seconds.
+    pub fn quantiles(&self, now: Instant) -> Latency {
+        let mut windows = self.lock();
+        windows.turn(now);
+        let mut both = windows.previous.clone();
+        // Same bounds, so it cannot fail; a wrong figure would be the worst outcome anyway.
+        let _ = both.add(&windows.current);
+        let ms = |us: u64| us as f64 / 1000.0;
+        if both.is_empty() {
+            return Latency::default();
+        }
+        Latency {
+            p50_ms: ms(both.value_at_quantile(0.50)),
+            p95_ms: ms(both.value_at_quantile(0.95)),
+            p99_ms: ms(both.value_at_quantile(0.99)),
+            max_ms: ms(both.max()),
+            count: both.len(),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Windows> {
+        // A panic while recording leaves at worst one figure uncounted.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Windows {
+    fn turn(&mut self, now: Instant) {
+        let turned = *self.turned.get_or_insert(now);
+        let age = now.saturating_duration_since(turned);
+        if age >= WINDOW {
+            std::mem::swap(&mut self.current, &mut self.previous);
+            self.current.reset();
+            if age >= 2 * WINDOW {
+                self.previous.reset();
+            }
+            self.turned = Some(now);
+        }
+    }
+}
+
+macro_rules! figures {
+    ($(#[$doc:meta])* $name:ident, $values:ident { $($(#[$field_doc:meta])* $kind:ident $field:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+
+        /// The values of the figures of the same name at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+        pub struct $values { $($(#[$field_doc])* pub $field: u64,)* }
+
+        impl $name {
+            fn values(&self) -> $values {
+                $values { $($field: self.$field.get(),)* }
+            }
+        }
+
+        impl $values {
+            /// Each figure's name, value, whether it is a counter (else a gauge), for exporters that list them all.
+            pub fn list(&self) -> Vec<(&'static str, u64, bool)> {
+                vec![$((stringify!($field), self.$field, stringify!($kind) == "Counter"),)*]
+            }
+        }
+    };
+}
+
+figures! {
+    /// From our camera to the network.
+    Outgoing, OutgoingValues {
+        /// Pictures that came from the source.
+        Counter captured,
+        /// Pictures that the source delivered damaged or in a wrong size.
+        Counter capture_damaged,
+        /// Times the source was opened.
+        Counter source_opens,
+        /// Captured pictures that a newer one replaced before the encoder took them.
+        Counter dropped_before_encode,
+        /// Pictures encoded.
+        Counter encoded,
+        /// Pictures that the rate control left out.
+        Counter skipped_by_rate_control,
+        /// Failures of the encoder.
+        Counter encode_errors,
+        /// Keyframes encoded.
+        Counter keyframes,
+        /// Keyframes that the far end asked for (PLI or FIR).
+        Counter keyframe_requests,
+        /// Access units that were dropped because the link was behind.
+        Counter dropped_before_send,
+        /// Access units handed to the network.
+        Counter sent,
+        /// Their bytes, without RTP headers.
+        Counter bytes,
+        /// RTP packets sent again on request.
+        Counter retransmitted_packets,
+        /// The bitrate that the encoder is asked for now, bits per second.
+        Gauge target_bps,
+        /// Width of the encoded picture in pixels.
+        Gauge width,
+        /// Height of the encoded picture in pixels.
+        Gauge height,
+        /// Packet loss that the far end reports, in millionths.
+        Gauge loss_ppm,
+    }
+}
+
+figures! {
+    /// From the network to our display.
+    Incoming, IncomingValues {
+        /// RTP packets that came.
+        Counter packets,
+        /// RTP packets that never came, repair included.
+        Counter lost_packets,
+        /// RTP packets that came late through repair.
+        Counter recovered_packets,
+        /// Access units that came whole.
+        Counter received,
+        /// Their bytes.
+        Counter bytes,
+        /// Access units that were damaged by loss and not decoded.
+        Counter damaged,
+        /// Access units that were dropped because the decoder was behind.
+        Counter dropped_before_decode,
+        /// Pictures decoded.
+        Counter decoded,
+        /// Failures of the decoder.
+        Counter decode_errors,
+        /// Keyframes that came.
+        Counter keyframes,
+        /// Keyframes that we asked for (PLI).
+        Counter keyframe_requests,
+        /// Decoded pictures that a newer one replaced before the display took them.
+        Counter dropped_before_present,
+        /// Pictures presented (an agent without display counts decoded pictures).
+        Counter presented,
+        /// Width of the picture presented last.
+        Gauge width,
+        /// Height of the picture presented last.
+        Gauge height,
+    }
+}
+
+figures! {
+    /// The link as a whole.
+    Link, LinkValues {
+        /// Connection attempts.
+        Counter attempts,
+        /// Connections that came up.
+        Counter connects,
+        /// ICE restarts.
+        Counter ice_restarts,
+        /// Times the far end's picture stopped for more than a second.
+        Counter stalls,
+        /// Offers, answers or certificates that did not carry the pinned fingerprint.
+        Counter rejected_identities,
+        /// Signalling messages that were refused: malformed, too large, too many, out of turn.
+        Counter rejected_messages,
+        /// Round-trip time of the media path in microseconds; 0 while unknown.
+        Gauge round_trip_us,
+        /// Failures of the display's device that were recovered from.
+        Counter display_recoveries,
+    }
+}
+
+/// All figures of one portal. Shared as `Arc<Figures>`; every part writes its own.
+#[derive(Debug)]
+pub struct Figures {
+    /// From our camera to the network.
+    pub outgoing: Outgoing,
+    /// From the network to our display.
+    pub incoming: Incoming,
+    /// The link as a whole.
+    pub link: Link,
+    /// Capture → presented here, of the far end's pictures: the product's own latency figure.
+    pub latency: Latencies,
+    /// Time that converting and drawing one captured picture takes.
+    pub capture_time: Latencies,
+    /// Time that encoding one picture takes.
+    pub encode_time: Latencies,
+    /// From the first packet of an access unit to the whole of it.
+    pub assemble_time: Latencies,
+    /// Time that decoding one picture takes.
+    pub decode_time: Latencies,
+    /// Time that uploading one picture to the GPU takes.
+    pub upload_time: Latencies,
+    /// Decoded → presented.
+    pub present_time: Latencies,
+    started: Instant,
+    /// Microseconds after `started`, plus 1; 0 is never.
+    first_presented: AtomicU64,
+    last_presented: AtomicU64,
+    first_connected: AtomicU64,
+    rates: Mutex<Rates>,
+}
+
+#[derive(Debug, Default)]
+struct Rates {
+    history: VecDeque<Sample>,
+    last: Option<Totals>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Totals {
+    at: Instant,
+    captured: u64,
+    sent: u64,
+    sent_bytes: u64,
+    received: u64,
+    received_bytes: u64,
+    presented: u64,
+    cpu: Duration,
+}
+
+/// What happened in the last interval between two ticks, per second: one point of the plots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// Pictures captured per second.
+    pub captured_fps: f64,
+    /// Pictures sent per second.
+    pub sent_fps: f64,
+    /// Bits sent per second.
+    pub sent_bps: f64,
+    /// Pictures received per second.
+    pub received_fps: f64,
+    /// Bits received per second.
+    pub received_bps: f64,
+    /// Pictures presented per second.
+    pub presented_fps: f64,
+    /// Median age of the pictures presented in the window, in milliseconds; 0 when there were none.
+    pub latency_ms: f64,
+    /// Share of one core that this process used.
+    pub cpu_cores: f64,
+}
+
+/// How many samples are kept for the plots: two minutes at one a second.
+pub const HISTORY: usize = 120;
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self::new(Instant::now())
+    }
+}
+
+impl Figures {
+    /// Figures of a portal whose process started at `started`.
+    pub fn new(started: Instant) -> Self {
+        Self {
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+            link: Link::default(),
+            latency: Latencies::default(),
+            capture_time: Latencies::default(),
+            encode_time: Latencies::default(),
+            assemble_time: Latencies::default(),
+            decode_time: Latencies::default(),
+            upload_time: Latencies::default(),
+            present_time: Latencies::default(),
+            started,
+            first_presented: AtomicU64::new(0),
+            last_presented: AtomicU64::new(0),
+            first_connected: AtomicU64::new(0),
+            rates: Mutex::default(),
+        }
+    }
+
+    /// A newly decoded remote picture was put on the screen at `now`; it was taken at `captured`, if that is known.
+    pub fn presented(&self, captured: Option<Instant>, now: Instant) {
+        self.incoming.presented.one();
+        let mark = self.mark(now);
+        let _ = self.first_presented.compare_exchange(0, mark, Relaxed, Relaxed);
+        self.last_presented.fetch_max(mark, Relaxed);
+        if let Some(captured) = captured {
+            self.latency.record(now.saturating_duration_since(captured), now);
+        }
+    }
+
+    /// The link came up at `now`.
+    pub fn connected(&self, now: Instant) {
+        self.link.connects.one();
+        let _ = self.first_connected.compare_exchange(0, self.mark(now), Relaxed, Relaxed);
+    }
+
+    /// When the last remote picture was presented.
+    pub fn last_presented(&self) -> Option<Instant> {
+        self.unmark(&self.last_presented)
+    }
+
+    /// To be called about once a second: makes the rates of the time since the last call.
+    pub fn tick(&self, now: Instant) {
+        let totals = Totals {
+            at: now,
+            captured: self.outgoing.captured.get(),
+            sent: self.outgoing.sent.get(),
+            sent_bytes: self.outgoing.bytes.get(),
+            received: self.incoming.received.get(),
+            received_bytes: self.incoming.bytes.get(),
+            presented: self.incoming.presented.get(),
+            cpu: process_usage().cpu,
+        };
+        let latency_ms = self.latency.quantiles(now).p50_ms;
+        let mut rates = self.lock_rates();
+        if let Some(last) = rates.last.replace(totals) {
+            let seconds = now.saturating_duration_since(last.at).as_secs_f64().max(1e-3);
+            let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
+            let sample = Sample {
+                captured_fps: rate(totals.captured, last.captured),
+                sent_fps: rate(totals.sent, last.sent),
+                sent_bps: 8.0 * rate(totals.sent_bytes, last.sent_bytes),
+                received_fps: rate(totals.received, last.received),
+                received_bps: 8.0 * rate(totals.received_bytes, last.received_bytes),
+                presented_fps: rate(totals.presented, last.presented),
+                latency_ms,
+                cpu_cores: totals.cpu.saturating_sub(last.cpu).as_secs_f64() / seconds,
+            };
+            if rates.history.len() == HISTORY {
+                rates.history.pop_front();
+            }
+            rates.history.push_back(sample);
+        }
+    }
+
+    /// The last two minutes, oldest first, copied into `into` (cleared first, so that a caller's buffer is used again).
+    pub fn history(&self, into: &mut Vec<Sample>) {
+        into.clear();
+        into.extend(self.lock_rates().history.iter());
+    }
+
+    /// All figures at one moment.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let ms = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(self.started).as_secs_f64() * 1e3);
+        let usage = process_usage();
+        Snapshot {
+            uptime_s: now.saturating_duration_since(self.started).as_secs_f64(),
+            outgoing: self.outgoing.values(),
+            incoming: self.incoming.values(),
+            link: self.link.values(),
+            now: self.lock_rates().history.back().copied().unwrap_or_default(),
+            latency: self.latency.quantiles(now),
+            capture_time: self.capture_time.quantiles(now),
+            encode_time: self.encode_time.quantiles(now),
+            assemble_time: self.assemble_time.quantiles(now),
+            decode_time: self.decode_time.quantiles(now),
+            upload_time: self.upload_time.quantiles(now),
+            present_time: self.present_time.quantiles(now),
+            first_connected_ms: ms(self.unmark(&self.first_connected)),
+            first_picture_ms: ms(self.unmark(&self.first_presented)),
+            last_presented_s: self.last_presented().map(|at| now.saturating_duration_since(at).as_secs_f64()),
+            cpu_s: usage.cpu.as_secs_f64(),
+            resident_bytes: usage.resident_bytes,
+        }
+    }
+
+    fn mark(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.started).as_micros() as u64 + 1
+    }
+
+    fn unmark(&self, mark: &AtomicU64) -> Option<Instant> {
+        let us = mark.load(Relaxed).checked_sub(1)?;
+        self.started.checked_add(Duration::from_micros(us))
+    }
+
+    fn lock_rates(&self) -> std::sync::MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// All figures at one moment: what `/status`, `/metrics`, the overlay, the log and the demo's report show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Seconds since the process started.
+    pub uptime_s: f64,
+    /// From our camera to the network.
+    pub outgoing: OutgoingValues,
+    /// From the network to our display.
+    pub incoming: IncomingValues,
+    /// The link as a whole.
+    pub link: LinkValues,
+    /// Rates of the last second.
+    pub now: Sample,
+    /// Capture at the far end → presented here.
+    pub latency: Latency,
+    /// Converting and drawing a captured picture.
+    pub capture_time: Latency,
+    /// Encoding.
+    pub encode_time: Latency,
+    /// First packet → whole access unit.
+    pub assemble_time: Latency,
+    /// Decoding.
+    pub decode_time: Latency,
+    /// Uploading to the GPU.
+    pub upload_time: Latency,
+    /// Decoded → presented.
+    pub present_time: Latency,
+    /// From the start of the process to the first connection, in milliseconds.
+    pub first_connected_ms: Option<f64>,
+    /// From the start of the process to the first remote picture presented, in milliseconds.
+    pub first_picture_ms: Option<f64>,
+    /// Seconds since the last remote picture was presented.
+    pub last_presented_s: Option<f64>,
+    /// Processor time since the start, in seconds.
+    pub cpu_s: f64,
+    /// Resident memory.
+    pub resident_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_forget_what_is_old() {
+        let (latencies, start) = (Latencies::default(), Instant::now());
+        latencies.record(Duration::from_millis(500), start);
+        assert!((latencies.quantiles(start).p50_ms - 500.0).abs() < 5.0);
+        let later = start + 3 * WINDOW;
+        latencies.record(Duration::from_millis(10), later);
+        let quantiles = latencies.quantiles(later);
+        assert_eq!(quantiles.count, 1);
+        assert!((quantiles.max_ms - 10.0).abs() < 0.2, "{quantiles:?}");
+    }
+
+    #[test]
+    fn rates_are_per_second() {
+        let start = Instant::now();
+        let figures = Figures::new(start);
+        figures.tick(start);
+        for n in 0..60 {
+            figures.presented(Some(start), start + Duration::from_millis(n * 33));
+        }
+        figures.outgoing.bytes.add(250_000);
+        figures.tick(start + Duration::from_secs(2));
+        let snapshot = figures.snapshot(start + Duration::from_secs(2));
+        assert_eq!(snapshot.now.presented_fps, 30.0);
+        assert_eq!(snapshot.now.sent_bps, 1e6);
+        assert_eq!(snapshot.first_picture_ms, Some(0.0));
+        assert!(snapshot.last_presented_s.is_some_and(|s| s < 0.1));
+    }
+}

@@ -1,0 +1,12 @@
+//! What an operator sees: the figures, the state in words, logs and process measurements.
+//!
+//! [`Figures`] is the one place where every part of the program counts what it does. The screen, `/status`, `/metrics`, the
+//! log and the demo's report all read the same [`Snapshot`].
+
+mod figures;
+mod process;
+mod view;
+
+pub use figures::{Counter, Figures, Gauge, Latencies, Latency, Sample, Snapshot};
+pub use process::{ProcessUsage, process_usage};
+pub use view::{CameraState, Command, FarCamera, LinkState, Slate, View};

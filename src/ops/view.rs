@@ -1,0 +1,111 @@
+//! What the portal is doing, in few words: what the display shows and `/status` says.
+
+use serde::Serialize;
+
+/// The link's state. See [`crate::link`] for what moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// No far end is known (nothing pinned), or the portal has just started.
+    #[default]
+    Idle,
+    /// Looking for the far end: dialling, listening, exchanging offer and answer.
+    Signalling,
+    /// Offer and answer are exchanged; ICE and DTLS are under way, or the first picture is still missing.
+    Connecting,
+    /// A newly decoded remote picture was presented within the last second.
+    Live,
+    /// It was live, and no new picture has come for a second.
+    Stalled,
+    /// Ended by the operator or the opening hours.
+    Closed,
+}
+
+/// The local camera (or whatever source is used).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Default)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum CameraState {
+    /// Being opened for the first time.
+    #[default]
+    Starting,
+    /// Pictures come.
+    Running {
+        /// The source's name and format, for people.
+        description: String,
+    },
+    /// No pictures; tried again all the time.
+    Missing {
+        /// Cause and remedy, for people.
+        reason: String,
+    },
+    /// Switched off by the privacy key: nothing is captured, nothing sent.
+    Private,
+}
+
+/// What the far end says of its camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum FarCamera {
+    /// Not heard of yet.
+    #[default]
+    Unknown,
+    /// It has pictures.
+    Running,
+    /// It has none.
+    Missing,
+    /// Its operator switched it off.
+    Private,
+}
+
+/// Which calm picture is shown instead of the far end's, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Slate {
+    /// None: the far end's picture is shown.
+    Hidden,
+    /// The program has just started or is connecting.
+    #[default]
+    Connecting,
+    /// Nothing is pinned: the portal is not paired yet.
+    NotPaired,
+    /// The far end cannot be reached.
+    NoFarEnd,
+    /// The far end is there, its camera is not.
+    FarCameraMissing,
+    /// The far end's camera was switched off there.
+    FarPrivate,
+    /// The far end said goodbye.
+    FarOff,
+    /// The picture has stopped coming.
+    Paused,
+    /// Our own privacy key: nothing is shown or sent either way.
+    Private,
+}
+
+/// All that the display needs to know, in one value. Published by the portal whenever it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Default)]
+pub struct View {
+    /// The link's state.
+    pub link: LinkState,
+    /// What to show instead of the far end, if anything.
+    pub slate: Slate,
+    /// Our own camera.
+    pub camera: CameraState,
+    /// The far end's camera.
+    pub far_camera: FarCamera,
+    /// The far end's name for its place, once it told us. Untrusted text, at most 64 characters, no control characters.
+    pub far_site: Option<String>,
+    /// One line for the operator about the last thing that went wrong with the link, if it is not live.
+    pub trouble: Option<String>,
+}
+
+/// What a person at the kiosk may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Start a new connection now, whatever the back-off says.
+    Reconnect,
+    /// Camera off and remote picture hidden, or back on.
+    TogglePrivacy,
+    /// End the program in order.
+    Quit,
+}

@@ -1,0 +1,1 @@
+//! pairing: to be written.

@@ -1,0 +1,1 @@
+//! signaling: to be written.
