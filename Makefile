@@ -1,0 +1,40 @@
+# What a developer or operator types. Everything uses the one release profile, so that Bevy is built once.
+# `make demo ARGS="--seconds 60"` passes options to the demo; CARGO_TARGET_DIR moves the build elsewhere.
+
+CARGO ?= cargo
+ARGS ?=
+# Tests open windows, sockets and codecs: more at once than there are cores only makes them wait for each other.
+TEST_THREADS ?= 2
+
+.PHONY: demo test bench measure lint install-packages help
+
+help:
+	@echo "make demo              build, then run two portals beside each other (ARGS=... goes to the demo)"
+	@echo "make test              all tests"
+	@echo "make lint              formatting, clippy and documentation, without warnings"
+	@echo "make bench             benchmarks of each stage"
+	@echo "make measure           the figures of docs/measurements.md (ARGS=... names some of them)"
+	@echo "make install-packages  Debian packages for building and running, where missing"
+
+install-packages:
+	@tests/install-packages
+
+demo: install-packages
+	$(CARGO) run --release --bin screen-portal -- demo $(ARGS)
+
+test: install-packages
+	$(CARGO) test --release --lib --bins --tests --examples -- --test-threads $(TEST_THREADS)
+	$(CARGO) test --release --doc
+
+bench: install-packages
+	$(CARGO) bench $(ARGS)
+
+measure: install-packages
+	$(CARGO) build --release
+	tests/measure/run $(ARGS)
+
+lint: install-packages
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+	$(CARGO) clippy --release --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --release
