@@ -161,6 +161,8 @@ figures! {
         Counter captured,
         /// Pictures that the source delivered damaged or in a wrong size.
         Counter capture_damaged,
+        /// Pictures that the source left out, judged by gaps in time. A camera that halves its rate in poor light counts here.
+        Counter capture_missed,
         /// Times the source was opened.
         Counter source_opens,
         /// Captured pictures that a newer one replaced before the encoder took them.
