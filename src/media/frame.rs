@@ -22,7 +22,7 @@ impl Size {
     }
 
     /// Whether a picture of this size can be handled: even, not empty, at most [`Size::MAX_SIDE`] each way.
-    pub const fn is_valid(self) -> bool {
+    pub fn is_valid(self) -> bool {
         let (width, height) = (self.width, self.height);
         let even = width % 2 == 0 && height % 2 == 0;
         even && width >= 2 && height >= 2 && width <= Size::MAX_SIDE && height <= Size::MAX_SIDE
