@@ -2,7 +2,7 @@
 
 use super::process::process_usage;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -54,7 +54,7 @@ struct Windows {
 }
 
 /// Quantiles of a latency, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half of the window's pictures were faster.
     pub p50_ms: f64,
@@ -136,7 +136,7 @@ macro_rules! figures {
         pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
 
         /// The values of the figures of the same name at one moment.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
         pub struct $values { $($(#[$field_doc])* pub $field: u64,)* }
 
         impl $name {
@@ -304,7 +304,7 @@ struct Totals {
 }
 
 /// What happened in the last interval between two ticks, per second: one point of the plots.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Pictures captured per second.
     pub captured_fps: f64,
@@ -457,7 +457,7 @@ impl Figures {
 }
 
 /// All figures at one moment: what `/status`, `/metrics`, the overlay, the log and the demo's report show.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Seconds since the process started.
     pub uptime_s: f64,

@@ -1,9 +1,9 @@
 //! What the portal is doing, in few words: what the display shows and `/status` says.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The link's state. See [`crate::link`] for what moves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
     /// No far end is known (nothing pinned), or the portal has just started.
@@ -22,7 +22,7 @@ pub enum LinkState {
 }
 
 /// The local camera (or whatever source is used).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum CameraState {
     /// Being opened for the first time.
@@ -43,7 +43,7 @@ pub enum CameraState {
 }
 
 /// What the far end says of its camera.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum FarCamera {
     /// Not heard of yet.
@@ -58,7 +58,7 @@ pub enum FarCamera {
 }
 
 /// Which calm picture is shown instead of the far end's, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Slate {
     /// None: the far end's picture is shown.
@@ -83,7 +83,7 @@ pub enum Slate {
 }
 
 /// All that the display needs to know, in one value. Published by the portal whenever it changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct View {
     /// The link's state.
     pub link: LinkState,
