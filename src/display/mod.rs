@@ -1,1 +1,7 @@
-//! display: to be written.
+//! The display.
+
+mod config;
+mod error;
+
+pub use config::{Config, Fit, PresentMode, Rotation};
+pub use error::Error;
