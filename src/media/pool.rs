@@ -48,6 +48,31 @@ impl Pool {
         let extra = fill(frame)?;
         Ok((Arc::clone(slot), extra))
     }
+
+    /// Changes a picture that was just made: in place if it is this pool's and nobody else holds it, else in a copy. `None`
+    /// if a copy is needed and every buffer is in use.
+    pub fn amend(&mut self, picture: Arc<Frame>, change: impl FnOnce(&mut Frame)) -> Option<Arc<Frame>> {
+        if let Some(slot) = self.frames.iter_mut().find(|slot| Arc::ptr_eq(slot, &picture)) {
+            drop(picture);
+            if let Some(frame) = Arc::get_mut(slot) {
+                change(frame);
+                return Some(Arc::clone(slot));
+            }
+            let held = Arc::clone(slot);
+            return self.copy(&held, change);
+        }
+        self.copy(&picture, change)
+    }
+
+    fn copy(&mut self, picture: &Frame, change: impl FnOnce(&mut Frame)) -> Option<Arc<Frame>> {
+        let fill = |frame: &mut Frame| {
+            frame.data_mut().copy_from_slice(picture.data());
+            (frame.number, frame.captured) = (picture.number, picture.captured);
+            change(frame);
+            Ok::<(), Exhausted>(())
+        };
+        self.fill(picture.format, fill).ok().map(|(frame, ())| frame)
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +94,21 @@ mod tests {
         drop(first);
         assert_eq!(lend(&mut pool).unwrap().data().as_ptr(), address);
         assert_eq!(second.data().len(), 12);
+    }
+
+    #[test]
+    fn a_picture_that_somebody_else_holds_is_not_changed() {
+        let mut pool = Pool::new(2);
+        let first = lend(&mut pool).unwrap();
+        let address = first.data().as_ptr();
+        let alone = pool.amend(first, |frame| frame.number = 7).unwrap();
+        assert_eq!((alone.number, alone.data().as_ptr()), (7, address));
+        let other_holder = Arc::clone(&alone);
+        let copy = pool.amend(alone, |frame| frame.number = 8).unwrap();
+        assert_eq!((copy.number, other_holder.number), (8, 7));
+        assert!(pool.amend(Arc::clone(&other_holder), |_| ()).is_none(), "both buffers are in use");
+        let strange = lend(&mut Pool::new(1)).unwrap();
+        drop(copy);
+        assert!(pool.amend(strange, |frame| frame.number = 9).is_some_and(|frame| frame.number == 9));
     }
 }
