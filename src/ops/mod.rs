@@ -4,9 +4,13 @@
 //! log and the demo's report all read the same [`Snapshot`].
 
 mod figures;
+mod measure;
 mod process;
 mod view;
 
-pub use figures::{Counter, Figures, Gauge, Latencies, Latency, Sample, Snapshot};
+pub use figures::{
+    Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample, Snapshot,
+};
+pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use process::{ProcessUsage, process_usage};
 pub use view::{CameraState, Command, FarCamera, LinkState, Slate, View};
