@@ -1,4 +1,18 @@
-//! H.264: [`encode`] and [`decode`].
+//! H.264: [`encode`] and [`decode`], on Cisco's openh264 compiled in from source.
+//!
+//! Pictures go in and out as [`crate::media::Frame`]s; encoded pictures travel as [`AccessUnit`]s. Each direction has a plain
+//! object without threads ([`encode::Encoder`], [`decode::Decoder`]) and a worker thread around it ([`encode::start`],
+//! [`decode::start`]). [`nal`] and [`sps`] read just enough of the format to know what a stream is before the C++ library
+//! sees a byte of it.
+
+pub mod decode;
+pub mod encode;
+pub mod nal;
+mod native;
+pub mod sps;
+
+#[cfg(test)]
+pub(crate) mod moving;
 
 use std::time::Instant;
 

@@ -1,0 +1,129 @@
+//! The decoder, without threads.
+
+use crate::codec::AccessUnit;
+use crate::codec::nal::{self, Contents, Kind};
+use crate::codec::native::{self, Failed, Picture, Refused};
+use crate::codec::sps::{self, Sps};
+use crate::media::{Colour, Exhausted, Format, Frame, Layout, Pool};
+use std::sync::Arc;
+
+/// Why there is no picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The stream is damaged; nothing is decoded until a keyframe comes. The number is openh264's error bits.
+    #[error("the stream is damaged (decoding state {0:#x}): waiting for a keyframe")]
+    Damaged(i32),
+    /// The stream is one that we do not decode.
+    #[error(transparent)]
+    Refused(#[from] sps::Error),
+    /// Whoever shows the pictures keeps them all: this one is lost, the stream is whole.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// openh264 gave us no decoder.
+    #[error(transparent)]
+    Codec(#[from] Refused),
+}
+
+impl Error {
+    /// Whether a keyframe is needed before pictures come again.
+    pub fn is_damage(self) -> bool {
+        !matches!(self, Self::Exhausted(_))
+    }
+}
+
+/// Decodes one stream, from keyframe to keyframe.
+#[derive(Default)]
+pub struct Decoder {
+    /// There is one only while the stream is whole.
+    native: Option<native::Decoder>,
+    colour: Option<Colour>,
+    sps: Option<Sps>,
+}
+
+impl Decoder {
+    /// A decoder that waits for its first keyframe.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing is decoded until a keyframe comes: at the start, and after damage.
+    pub fn needs_keyframe(&self) -> bool {
+        self.native.is_none()
+    }
+
+    /// What the last accepted sequence parameter set said.
+    pub fn sps(&self) -> Option<&Sps> {
+        self.sps.as_ref()
+    }
+
+    /// Decodes an access unit into a buffer of `pool`. `None` when it has no picture to show, or a keyframe is still needed;
+    /// `unit.keyframe` is not trusted. The picture's number and capture time are the unit's.
+    pub fn decode(&mut self, unit: &AccessUnit, pool: &mut Pool) -> Result<Option<Arc<Frame>>, Error> {
+        let result = self.try_decode(unit, pool);
+        if result.as_ref().is_err_and(|error| error.is_damage()) {
+            // What a decoder has seen of a damaged stream is not to be trusted, so it is not used again.
+            self.native = None;
+        }
+        result
+    }
+
+    fn try_decode(&mut self, unit: &AccessUnit, pool: &mut Pool) -> Result<Option<Arc<Frame>>, Error> {
+        let contents = Contents::of(&unit.data);
+        if contents.damaged && self.native.is_some() {
+            return Err(Error::Damaged(0));
+        }
+        if self.native.is_none() && !contents.is_keyframe() {
+            return Ok(None);
+        }
+        if contents.sps {
+            // Before openh264 sees it: it would allocate whatever the stream asks for.
+            self.inspect(&unit.data)?;
+        }
+        let native = match &mut self.native {
+            Some(native) => native,
+            None => self.native.insert(native::Decoder::new()?),
+        };
+        match native.decode(&unit.data) {
+            Ok(Some(picture)) => {
+                let colour = self.colour.unwrap_or(Colour::BT709_LIMITED);
+                let format = Format { size: picture.size, layout: Layout::I420, colour };
+                let (frame, ()) = pool.fill(format, |frame| {
+                    copy(&picture, frame);
+                    frame.number = unit.number;
+                    frame.captured = unit.captured;
+                    Ok::<_, Exhausted>(())
+                })?;
+                Ok(Some(frame))
+            }
+            Ok(None) => Ok(None),
+            Err(Failed(state)) => Err(Error::Damaged(state)),
+        }
+    }
+
+    fn inspect(&mut self, data: &[u8]) -> Result<(), Error> {
+        for unit in nal::units(data).filter(|unit| Kind::of(unit) == Some(Kind::Sps)) {
+            let sps = Sps::parse(unit)?;
+            self.colour = sps.colour;
+            self.sps = Some(sps);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("needs_keyframe", &self.needs_keyframe()).field("sps", &self.sps).finish()
+    }
+}
+
+/// Copies the samples, without the padding between rows.
+fn copy(picture: &Picture<'_>, frame: &mut Frame) {
+    let width = picture.size.width as usize;
+    let (y, u, v) = frame.i420_mut();
+    for (which, plane) in [y, u, v].into_iter().enumerate() {
+        let (row, stride) = if which == 0 { (width, picture.strides[0]) } else { (width / 2, picture.strides[1]) };
+        for (to, from) in plane.chunks_exact_mut(row).zip(picture.planes[which].chunks(stride)) {
+            to.copy_from_slice(&from[..row]);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the link tells the encode thread, from any thread and without locks.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+/// Wishes to the encode thread. They take effect with the next picture.
+#[derive(Debug)]
+pub struct Control {
+    active: AtomicBool,
+    keyframe: AtomicBool,
+    target_bps: AtomicU32,
+}
+
+impl Control {
+    /// Nobody wants pictures yet; the target is the configured bitrate.
+    pub fn new(config: &super::Config) -> Self {
+        let target_bps = AtomicU32::new(config.bitrate_bps);
+        Self { active: AtomicBool::new(false), keyframe: AtomicBool::new(false), target_bps }
+    }
+
+    /// Asks for a keyframe. Requests that come close together get one: see [`super::rate::KeyframeSpacing`].
+    pub fn request_keyframe(&self) {
+        self.keyframe.store(true, Relaxed);
+    }
+
+    /// The bitrate to aim for from now on, in bits per second. Never more than the configured one is used.
+    pub fn set_target_bps(&self, bps: u32) {
+        self.target_bps.store(bps, Relaxed);
+    }
+
+    /// Whether anybody wants pictures. While nobody does, nothing is encoded; it begins again with a keyframe.
+    pub fn set_active(&self, active: bool) {
+        self.active.store(active, Relaxed);
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Relaxed)
+    }
+
+    pub(super) fn target_bps(&self) -> u32 {
+        self.target_bps.load(Relaxed)
+    }
+
+    pub(super) fn wants_keyframe(&self) -> bool {
+        self.keyframe.load(Relaxed)
+    }
+
+    /// From here on a request means another keyframe.
+    pub(super) fn keyframe_begun(&self) {
+        self.keyframe.store(false, Relaxed);
+    }
+}

@@ -1,0 +1,161 @@
+//! The encoder, without threads.
+
+use super::buffers::Buffers;
+use super::{BITRATE_BPS, Complexity, Config};
+use crate::codec::AccessUnit;
+use crate::codec::native::{self, Coded, Refused, Settings};
+use crate::media::{Frame, Layout, Size};
+use std::time::Instant;
+
+/// Why a picture could not be encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The encoder cannot handle the size.
+    #[error(
+        "pictures of {0} cannot be encoded: both sides must be even, from 16x16 to 3840x2160; choose another source.width and source.height"
+    )]
+    Size(Size),
+    /// The encoder wants three planes.
+    #[error("pictures in {0:?} cannot be encoded: sources give I420")]
+    Layout(Layout),
+    /// openh264 failed.
+    #[error(transparent)]
+    Codec(#[from] Refused),
+}
+
+/// Encodes the pictures of one source. A picture of another size or colour than the last starts a new stream, with a keyframe.
+pub struct Encoder {
+    stream: Stream,
+    buffers: Buffers,
+}
+
+/// What is asked for, and the openh264 encoder that does it.
+struct Stream {
+    config: Config,
+    fps: f32,
+    target_bps: u32,
+    running: Option<Running>,
+}
+
+struct Running {
+    native: native::Encoder,
+    settings: Settings,
+    /// openh264 counts time in milliseconds from here.
+    start: Instant,
+    last_ms: i64,
+    /// A keyframe was asked for and not made yet: the rate control may skip the picture that was to be one.
+    owed_keyframe: bool,
+}
+
+impl Encoder {
+    /// An encoder for pictures of `size`, `fps` a second. The size may change later.
+    pub fn new(config: Config, size: Size, fps: f32) -> Result<Self, Error> {
+        supported(size)?;
+        let target_bps = config.bitrate_bps;
+        let stream = Stream { config, fps, target_bps, running: None };
+        Ok(Self { stream, buffers: Buffers::default() })
+    }
+
+    /// Encodes a picture; as a keyframe if asked to. `None` when the rate control left it out; a keyframe that was asked
+    /// for then comes with the next picture.
+    pub fn encode(&mut self, frame: &Frame, force_keyframe: bool) -> Result<Option<AccessUnit>, Error> {
+        let result = self.try_encode(frame, force_keyframe);
+        if matches!(result, Err(Error::Codec(_))) {
+            // Whatever state openh264 is in: the next picture starts a new stream.
+            self.stream.running = None;
+        }
+        result
+    }
+
+    fn try_encode(&mut self, frame: &Frame, force_keyframe: bool) -> Result<Option<AccessUnit>, Error> {
+        if frame.format.layout != Layout::I420 {
+            return Err(Error::Layout(frame.format.layout));
+        }
+        let running = self.stream.running(frame)?;
+        if force_keyframe || running.owed_keyframe {
+            running.native.force_keyframe()?;
+            running.owed_keyframe = true;
+        }
+        let captured = frame.captured.unwrap_or_else(Instant::now);
+        let since = captured.saturating_duration_since(running.start).as_millis();
+        running.last_ms = i64::try_from(since).unwrap_or(i64::MAX).max(running.last_ms.saturating_add(1));
+        let keyframe = match running.native.encode(frame, running.last_ms)? {
+            Coded::Keyframe => true,
+            Coded::Predicted => false,
+            Coded::Skipped => return Ok(None),
+        };
+        running.owed_keyframe &= !keyframe;
+        let length = running.native.parts().map(<[u8]>::len).sum();
+        let data = self.buffers.join(length, running.native.parts());
+        Ok(Some(AccessUnit { data, keyframe, captured: frame.captured, number: frame.number }))
+    }
+
+    /// The bitrate to aim for, in bits per second; kept between the least that is sensible and the configured one. Takes
+    /// effect with the next picture, without a keyframe. Returns what is aimed for now.
+    pub fn set_bitrate(&mut self, bps: u32) -> Result<u32, Error> {
+        let bps = bps.clamp(*BITRATE_BPS.start(), self.stream.config.bitrate_bps);
+        if bps != self.stream.target_bps {
+            self.stream.target_bps = bps;
+            if let Some(running) = &mut self.stream.running {
+                running.native.set_bitrate(bps)?;
+            }
+        }
+        Ok(bps)
+    }
+
+    /// Pictures per second that the rate control reckons with.
+    pub fn set_frame_rate(&mut self, fps: f32) -> Result<(), Error> {
+        self.stream.fps = fps.clamp(1.0, 60.0);
+        if let Some(running) = &mut self.stream.running {
+            running.native.set_frame_rate(self.stream.fps)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// The stream that this picture belongs to; a new one where there is none.
+    fn running(&mut self, frame: &Frame) -> Result<&mut Running, Error> {
+        let fits = |running: &Running| {
+            running.settings.size == frame.format.size && running.settings.colour == frame.format.colour
+        };
+        match self.running.take().filter(fits) {
+            Some(running) => Ok(self.running.insert(running)),
+            None => {
+                supported(frame.format.size)?;
+                let settings = Settings {
+                    size: frame.format.size,
+                    colour: frame.format.colour,
+                    fps: self.fps,
+                    bitrate_bps: self.target_bps,
+                    complexity: match self.config.complexity {
+                        Complexity::Low => 0,
+                        Complexity::Medium => 1,
+                        Complexity::High => 2,
+                    },
+                    threads: self.config.threads,
+                };
+                let start = frame.captured.unwrap_or_else(Instant::now);
+                let native = native::Encoder::new(&settings)?;
+                let running = Running { native, settings, start, last_ms: -1, owed_keyframe: false };
+                Ok(self.running.insert(running))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let settings = self.stream.running.as_ref().map(|running| running.settings);
+        f.debug_struct("Encoder")
+            .field("target_bps", &self.stream.target_bps)
+            .field("settings", &settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// openh264's limits: level 5.2, and one macroblock at least.
+fn supported(size: Size) -> Result<(), Error> {
+    let (long, short) = (size.width.max(size.height), size.width.min(size.height));
+    if size.is_valid() && short >= 16 && long <= 3840 && short <= 2160 { Ok(()) } else { Err(Error::Size(size)) }
+}
