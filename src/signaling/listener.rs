@@ -1,0 +1,109 @@
+//! Accepts connections. Strangers get little: eight at once, three seconds each, and no line in the log per head.
+
+use super::connection::{Connection, Failure, HANDSHAKE, Note, authenticate, websocket_config};
+use super::hello::Role;
+use super::limits::Quiet;
+use super::{Local, hello::Refusal};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_tungstenite::accept_async_with_config;
+
+/// Connections that are still in their handshake. One more ends the oldest of them: whoever holds connections open without
+/// speaking keeps nobody out, for the far end's own handshake takes two round trips.
+const UNAUTHENTICATED: usize = 8;
+
+/// Authenticated connections besides. There are two when both ends dialled; more can only be remains.
+const AUTHENTICATED: usize = 8;
+
+/// Accepts until `stopped`.
+pub async fn run(
+    listener: TcpListener,
+    local: Arc<Local>,
+    notes: mpsc::Sender<Note>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let quiet = Arc::new(Mutex::new(Quiet::default()));
+    // Dropping the sender ends the handshake; one whose handshake is over does not mind.
+    let mut handshakes: VecDeque<oneshot::Sender<()>> = VecDeque::new();
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Of a connection that is gone already (harmless), or no more file descriptors (passes, or is seen elsewhere).
+                tracing::debug!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        handshakes.retain(|handshake| !handshake.is_closed());
+        if handshakes.len() >= UNAUTHENTICATED {
+            handshakes.pop_front();
+            local.figures.link.rejected_messages.one();
+        }
+        if connections.len() >= UNAUTHENTICATED + AUTHENTICATED {
+            continue;
+        }
+        let (keep, evicted) = oneshot::channel();
+        handshakes.push_back(keep);
+        connections.spawn(serve(stream, address, local.clone(), notes.clone(), evicted, quiet.clone()));
+    }
+    drop(listener);
+    drop(handshakes);
+    // Authenticated connections are ended in order by the switchboard.
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    local: Arc<Local>,
+    notes: mpsc::Sender<Note>,
+    mut evicted: oneshot::Receiver<()>,
+    quiet: Arc<Mutex<Quiet>>,
+) {
+    let handshake = async {
+        // Messages are small and wanted at once.
+        stream.set_nodelay(true).map_err(|error| Failure::Socket(error.into()))?;
+        let mut socket = accept_async_with_config(stream, Some(websocket_config())).await?;
+        let session = authenticate(&mut socket, Role::Listener, &local).await?;
+        Ok((socket, session))
+    };
+    let done = tokio::select! {
+        done = timeout(HANDSHAKE, handshake) => done.unwrap_or(Err(Failure::Late)),
+        _ = &mut evicted => return,
+    };
+    evicted.close();
+    match done {
+        Ok((socket, session)) => {
+            Connection::run(socket, session, Role::Listener, address.to_string(), local, notes).await;
+        }
+        Err(failure) => {
+            count(&local, &failure);
+            let admitted = quiet.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+            if let Some(left_out) = admitted {
+                tracing::warn!(%address, left_out, "somebody who is not the far end tried to connect: {failure}");
+            }
+        }
+    }
+}
+
+/// Counts a connection that did not get through its handshake.
+pub(super) fn count(local: &Local, failure: &Failure) {
+    match failure {
+        Failure::Refused(refusal) if refusal.is_identity() => local.figures.link.rejected_identities.one(),
+        Failure::Refused(Refusal::OwnProof(_)) => {}
+        _ => local.figures.link.rejected_messages.one(),
+    }
+}

@@ -1,0 +1,190 @@
+//! Presents all connections to the far end as one: up or down, messages in, messages out.
+
+use super::Event;
+use super::choice::{Candidate, ConnectionId, choose};
+use super::connection::{Note, Order, Up};
+use super::message::Message;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Events that wait for the link. When it does not take them, messages are left out, never the turns of up and down.
+const WAITING: usize = 64;
+
+/// Owns what is known of the connections; runs as one task.
+pub struct Switchboard {
+    prefers_own_dial: bool,
+    outgoing: mpsc::Receiver<Message>,
+    notes: mpsc::Receiver<Note>,
+    connected: watch::Sender<bool>,
+    lines: Vec<Line>,
+    used: Option<Candidate>,
+    waiting: VecDeque<Event>,
+    last_unreachable: Option<String>,
+}
+
+struct Line {
+    candidate: Candidate,
+    address: String,
+    orders: mpsc::Sender<Order>,
+    retired: bool,
+}
+
+impl Switchboard {
+    /// Without connections yet.
+    pub fn new(
+        prefers_own_dial: bool,
+        outgoing: mpsc::Receiver<Message>,
+        notes: mpsc::Receiver<Note>,
+        connected: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            prefers_own_dial,
+            outgoing,
+            notes,
+            connected,
+            lines: Vec::new(),
+            used: None,
+            waiting: VecDeque::with_capacity(WAITING),
+            last_unreachable: None,
+        }
+    }
+
+    /// Runs until `stopped`, then sends what waits and ends the connections in order.
+    pub async fn run(mut self, events: mpsc::Sender<Event>, mut stopped: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                // Never waits for the link: it may be waiting for us.
+                permit = events.reserve(), if !self.waiting.is_empty() => {
+                    let Ok(permit) = permit else { break };
+                    if let Some(event) = self.waiting.pop_front() {
+                        permit.send(event);
+                    }
+                }
+                note = self.notes.recv() => match note {
+                    Some(note) => self.take(note),
+                    None => break,
+                },
+                message = self.outgoing.recv() => match message {
+                    Some(message) => self.send(&message),
+                    // The link is gone.
+                    None => break,
+                },
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+            }
+        }
+        while let Ok(message) = self.outgoing.try_recv() {
+            self.send(&message);
+        }
+        for line in &self.lines {
+            // One whose queue is full is stuck anyway; dropping the queue ends it.
+            let _ = line.orders.try_send(Order::Close);
+        }
+        self.lines.clear();
+        // Connections tell us of their end, and must not wait for us.
+        while self.notes.recv().await.is_some() {}
+    }
+
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Up(up) => self.up(up),
+            Note::Message(id, message) => {
+                // Also from a connection that is not used any more: it was sent before the far end changed over.
+                let session = self.lines.iter().find(|line| line.candidate.id == id).map(|line| line.candidate.session);
+                if session.is_some() && session == self.used.map(|used| used.session) {
+                    self.tell(Event::Message(message));
+                }
+            }
+            Note::Ended(id, reason) => self.ended(id, reason),
+            Note::Unreachable(reason) => self.unreachable(reason),
+        }
+    }
+
+    fn up(&mut self, up: Up) {
+        let candidate = Candidate { id: up.id, session: up.session, dialled: up.dialled };
+        for line in &self.lines {
+            // Our dialler dials only while nobody is connected, and so does the far end's: it may have lost these.
+            let _ = line.orders.try_send(Order::Probe);
+        }
+        self.lines.push(Line { candidate, address: up.address, orders: up.orders, retired: false });
+        self.choose("the far end was started again");
+    }
+
+    fn ended(&mut self, id: ConnectionId, reason: String) {
+        self.lines.retain(|line| line.candidate.id != id);
+        tracing::debug!(id, reason, "a signalling connection ended");
+        self.choose(&reason);
+    }
+
+    /// Applies [`choose`] to what there is now; `why` is the reason if the far end is lost by it.
+    fn choose(&mut self, why: &str) {
+        let candidates: Vec<_> = self.lines.iter().map(|line| line.candidate).collect();
+        let chosen = choose(&candidates, self.prefers_own_dial);
+        let before = std::mem::replace(&mut self.used, chosen);
+        if let Some(before) = before
+            && chosen.is_none_or(|chosen| chosen.session != before.session)
+        {
+            tracing::info!("signalling with the far end ended: {why}");
+            self.tell(Event::Down { reason: why.into() });
+        }
+        if let Some(chosen) = chosen {
+            if before.is_none_or(|before| before.session != chosen.session) {
+                let address = self.lines.iter().find(|line| line.candidate == chosen).map(|line| line.address.as_str());
+                let by = if chosen.dialled { "dialled" } else { "accepted" };
+                tracing::info!(address, by, "signalling with the far end is up");
+                self.tell(Event::Up { session: chosen.session });
+            }
+            self.last_unreachable = None;
+        }
+        self.connected.send_if_modified(|connected| {
+            let changed = *connected != chosen.is_some();
+            *connected = chosen.is_some();
+            changed
+        });
+        for line in &mut self.lines {
+            if Some(line.candidate) == chosen || line.retired {
+                continue;
+            }
+            line.retired = true;
+            // What an earlier run of the far end left behind has nothing more to say.
+            let remains = chosen.is_some_and(|chosen| chosen.session != line.candidate.session);
+            let _ = line.orders.try_send(if remains { Order::Close } else { Order::Retire });
+        }
+    }
+
+    fn unreachable(&mut self, reason: String) {
+        if self.used.is_some() {
+            return;
+        }
+        tracing::debug!(reason, "dialling failed");
+        if self.last_unreachable.as_ref() != Some(&reason) {
+            tracing::warn!("the far end cannot be reached at {reason}; trying again and again");
+            self.tell(Event::Unreachable { reason: reason.clone() });
+            self.last_unreachable = Some(reason);
+        }
+    }
+
+    fn send(&mut self, message: &Message) {
+        let line = self.used.and_then(|used| self.lines.iter().find(|line| line.candidate == used));
+        let Some(line) = line else {
+            tracing::debug!("a message was dropped: nobody is connected");
+            return;
+        };
+        if line.orders.try_send(Order::Send(Arc::from(message.to_json()))).is_err() {
+            // The connection finds out by itself that the far end does not read, and ends.
+            tracing::debug!("a message was dropped: the far end does not read");
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if matches!(event, Event::Message(_)) && self.waiting.len() >= WAITING {
+            tracing::debug!("a message was dropped: the link is behind");
+            return;
+        }
+        if self.waiting.len() >= WAITING {
+            // A turn makes obsolete what came before it: every `Up` follows a `Down` of its own.
+            self.waiting.clear();
+        }
+        self.waiting.push_back(event);
+    }
+}
