@@ -1,12 +1,24 @@
 //! Where outgoing pictures come from.
 //!
-//! One thread opens the configured [`Source`] and keeps it open for as long as the portal runs: whatever goes wrong is told to
-//! the operator and tried again, for ever.
+//! One thread opens the configured [`Source`] and keeps it open for as long as the portal runs ([`start`]): whatever goes
+//! wrong is told to the operator and tried again, for ever. Each picture goes into two mailboxes, for the encoder and for the
+//! self-view.
 
+mod camera;
+mod cameras;
+mod choose;
 mod config;
 mod pace;
+mod paint;
+mod pattern;
+mod run;
 mod source;
+mod watchdog;
 
+pub use cameras::{CameraInfo, cameras};
+pub use choose::{CameraFormat, Coding, choose};
 pub use config::{Config, Kind};
 pub use pace::Pace;
+pub use pattern::Pattern;
+pub use run::{Capture, Outputs, start};
 pub use source::{Error, Source};

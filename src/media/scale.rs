@@ -26,11 +26,7 @@ impl Fit {
         if from.width <= wanted.width && from.height <= wanted.height {
             return Self { from, left: 0, top: 0, part: from, to: from };
         }
-        let across = |height: u32| (u64::from(height) * u64::from(wanted.width) / u64::from(wanted.height)) as u32;
-        let down = |width: u32| (u64::from(width) * u64::from(wanted.height) / u64::from(wanted.width)) as u32;
-        let at_least_2 = |side: u32| (side & !1).max(2);
-        let part =
-            Size::new(at_least_2(from.width.min(across(from.height))), at_least_2(from.height.min(down(from.width))));
+        let part = part_in_shape(from, wanted);
         let to = if part.width > wanted.width || part.height > wanted.height { wanted } else { part };
         let middle = |whole: u32, part: u32| (whole - part) / 2 & !1;
         let (left, top) = (middle(from.width, part.width), middle(from.height, part.height));
@@ -41,6 +37,14 @@ impl Fit {
     pub fn is_identity(&self) -> bool {
         self.from == self.to
     }
+}
+
+/// The size of the largest part of a picture of size `from` (even) that has the shape of `shape`, even and at least 2 each way.
+pub fn part_in_shape(from: Size, shape: Size) -> Size {
+    let ratio = |side: u32, to: u32, of: u32| (u64::from(side) * u64::from(to) / u64::from(of.max(1))) as u32;
+    let width = from.width.min(ratio(from.height, shape.width, shape.height));
+    let height = from.height.min(ratio(from.width, shape.height, shape.width));
+    Size::new((width & !1).max(2), (height & !1).max(2))
 }
 
 /// Applies a [`Fit`] to I420 pictures, by averaging areas. Allocates only when made.

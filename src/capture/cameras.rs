@@ -1,0 +1,297 @@
+//! Which cameras there are.
+//!
+//! nokhwa lists device nodes unsorted, and a USB camera twice (the second node carries metadata, not pictures); its numbers
+//! change when a camera is plugged out and in. Here a camera is what delivers pictures, and its name is what the
+//! camera calls itself and where it is plugged in.
+
+use super::Error;
+use super::choose::{CameraFormat, Coding};
+use crate::media::Size;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use v4l::frameinterval::FrameIntervalEnum;
+use v4l::framesize::FrameSizeEnum;
+use v4l::v4l_sys::v4l2_capability;
+use v4l::v4l2;
+use v4l::video::Capture;
+
+/// How long a camera that went away is waited for before another one is taken instead.
+const GRACE: Duration = Duration::from_secs(5);
+/// Cameras may offer sizes and rates in steps; these are picked out of them.
+const USUAL_SIZES: [Size; 6] = [
+    Size::new(320, 180),
+    Size::new(640, 360),
+    Size::new(640, 480),
+    Size::new(1280, 720),
+    Size::new(1920, 1080),
+    Size::new(3840, 2160),
+];
+const USUAL_RATES: [u32; 9] = [5, 10, 15, 20, 24, 25, 30, 50, 60];
+
+/// A camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraInfo {
+    /// The number of its device node, which changes when it is plugged out and in.
+    pub number: u32,
+    /// What it calls itself.
+    pub card: String,
+    /// Where it is plugged in, `usb-0000:00:14.0-2` for instance; empty if it could not be asked.
+    pub bus: String,
+    /// The formats that can be used, sorted.
+    pub formats: Vec<CameraFormat>,
+    /// Why it could not be asked for its formats, with the remedy.
+    pub problem: Option<String>,
+    permitted: bool,
+}
+
+impl CameraInfo {
+    /// The stable name, by which the configuration refers to a camera.
+    pub fn name(&self) -> String {
+        if self.bus.is_empty() { self.card.clone() } else { format!("{} ({})", self.card, self.bus) }
+    }
+
+    /// The device node.
+    pub fn node(&self) -> PathBuf {
+        node(self.number)
+    }
+
+    /// Name and device node, for messages.
+    pub fn title(&self) -> String {
+        format!("camera \"{}\" at {}", self.card, self.node().display())
+    }
+
+    pub(super) fn is_permitted(&self) -> bool {
+        self.permitted
+    }
+}
+
+fn node(number: u32) -> PathBuf {
+    PathBuf::from(format!("/dev/video{number}"))
+}
+
+/// All cameras, sorted by device node; those that may not be opened too, with the problem.
+pub fn cameras() -> Vec<CameraInfo> {
+    let Ok(entries) = std::fs::read_dir("/dev") else { return Vec::new() };
+    let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix("video")?.parse().ok();
+    let mut numbers: Vec<u32> = entries.flatten().filter_map(|entry| number(entry.file_name())).collect();
+    numbers.sort_unstable();
+    numbers.into_iter().filter_map(look_at).collect()
+}
+
+/// `None` for a node that is no camera, or gone meanwhile.
+fn look_at(number: u32) -> Option<CameraInfo> {
+    match v4l::Device::new(number as usize) {
+        Ok(device) => {
+            let caps = capabilities(&device).ok()?;
+            let mut formats = formats(&device);
+            formats.sort_unstable();
+            formats.dedup();
+            let (card, bus) = (text(&caps.card), text(&caps.bus_info));
+            let camera = CameraInfo { number, card, bus, formats, problem: None, permitted: true };
+            (!camera.formats.is_empty()).then_some(camera)
+        }
+        Err(error) => {
+            let permitted = error.kind() != io::ErrorKind::PermissionDenied;
+            if permitted && error.raw_os_error() != Some(libc::EBUSY) {
+                return None;
+            }
+            let name = std::fs::read_to_string(format!("/sys/class/video4linux/video{number}/name"));
+            let card = text(name.unwrap_or_else(|_| "unknown".into()).trim().as_bytes());
+            let mut camera =
+                CameraInfo { number, card, bus: String::new(), formats: Vec::new(), problem: None, permitted };
+            camera.problem = Some(if permitted { busy(&camera) } else { no_permission(&camera) }.to_string());
+            Some(camera)
+        }
+    }
+}
+
+pub(super) fn no_permission(camera: &CameraInfo) -> Error {
+    Error::Permission { camera: camera.title() }
+}
+
+pub(super) fn busy(camera: &CameraInfo) -> Error {
+    Error::Busy { camera: camera.title(), holder: holder(camera.number).unwrap_or_else(|| "another program".into()) }
+}
+
+/// Text from a driver or a USB descriptor: cut off anywhere, padded with zeroes, in the worst case hostile.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[..end]);
+    text.chars().filter(|c| !c.is_control()).take(80).collect::<String>().trim().to_owned()
+}
+
+/// Asked directly: v4l's own `query_caps` panics on a name that is no UTF-8, and the kernel cuts long ones anywhere.
+fn capabilities(device: &v4l::Device) -> io::Result<v4l2_capability> {
+    // SAFETY: v4l2_capability is plain data, all zeroes is a valid value of it.
+    let mut caps: v4l2_capability = unsafe { std::mem::zeroed() };
+    let pointer = (&raw mut caps).cast();
+    // SAFETY: VIDIOC_QUERYCAP fills in one v4l2_capability, and the pointer is to one of our own.
+    unsafe { v4l2::ioctl(device.handle().fd(), v4l2::vidioc::VIDIOC_QUERYCAP, pointer) }?;
+    Ok(caps)
+}
+
+/// The formats of a device that can be used; none for a device that is no camera.
+fn formats(device: &v4l::Device) -> Vec<CameraFormat> {
+    let mut formats = Vec::new();
+    for coding in [Coding::Nv12, Coding::Yuyv, Coding::Mjpeg] {
+        let fourcc = v4l::FourCC::new(&coding.fourcc());
+        for listed in device.enum_framesizes(fourcc).unwrap_or_default() {
+            for size in sizes(&listed.size) {
+                let intervals = device.enum_frameintervals(fourcc, size.width, size.height).unwrap_or_default();
+                let rates = intervals.iter().flat_map(|listed| rates(&listed.interval));
+                formats.extend(rates.map(|fps| CameraFormat { coding, width: size.width, height: size.height, fps }));
+            }
+        }
+    }
+    formats
+}
+
+fn sizes(listed: &FrameSizeEnum) -> Vec<Size> {
+    match listed {
+        FrameSizeEnum::Discrete(size) => vec![Size::new(size.width, size.height)],
+        FrameSizeEnum::Stepwise(steps) => {
+            let on_step = |side: u32, least: u32, most: u32, step: u32| {
+                (least..=most).contains(&side) && (side - least).is_multiple_of(step.max(1))
+            };
+            let largest = Size::new(steps.max_width, steps.max_height);
+            let offered = |size: &Size| {
+                on_step(size.width, steps.min_width, steps.max_width, steps.step_width)
+                    && on_step(size.height, steps.min_height, steps.max_height, steps.step_height)
+            };
+            USUAL_SIZES.into_iter().filter(offered).chain([largest]).collect()
+        }
+    }
+}
+
+/// Only whole pictures per second: nokhwa refuses anything else.
+fn rates(listed: &FrameIntervalEnum) -> Vec<u32> {
+    match listed {
+        FrameIntervalEnum::Discrete(interval) if interval.numerator == 1 => vec![interval.denominator],
+        FrameIntervalEnum::Discrete(_) => Vec::new(),
+        FrameIntervalEnum::Stepwise(steps) => {
+            let seconds = |f: v4l::Fraction| f64::from(f.numerator) / f64::from(f.denominator.max(1));
+            let range = seconds(steps.min)..=seconds(steps.max);
+            USUAL_RATES.into_iter().filter(|&fps| range.contains(&(1.0 / f64::from(fps)))).collect()
+        }
+    }
+}
+
+/// Which program has the device open, as far as this user may see it.
+fn holder(number: u32) -> Option<String> {
+    let (node, own) = (node(number), std::process::id().to_string());
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let id = process.file_name();
+        let Some(id) = id.to_str().filter(|id| id.parse::<u32>().is_ok() && **id != own) else { continue };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        if files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target == node)) {
+            let name = std::fs::read(process.path().join("comm")).unwrap_or_default();
+            return Some(format!("\"{}\" (process {id})", text(name.trim_ascii())));
+        }
+    }
+    None
+}
+
+/// A camera that was used before and went away.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// Its stable name.
+    pub name: String,
+    /// How long it has been gone.
+    pub since: Duration,
+}
+
+/// Which of the cameras to try, best first. `wanted` is the configured name.
+///
+/// A configured camera is the only one. Otherwise the camera that was used before is waited for a while (a loose cable must
+/// not move a portal to another camera for good), then any is better than none.
+pub(super) fn candidates<'a>(
+    cameras: &'a [CameraInfo],
+    wanted: &str,
+    lost: Option<&Lost>,
+) -> Result<Vec<&'a CameraInfo>, Error> {
+    if cameras.is_empty() {
+        return Err(match lost {
+            Some(lost) => Error::Unplugged { camera: format!("camera \"{}\"", lost.name) },
+            None => Error::NoCamera,
+        });
+    }
+    if !wanted.is_empty() {
+        let is = |camera: &&CameraInfo| camera.name() == wanted || camera.node().as_os_str() == wanted;
+        let part = |camera: &&CameraInfo| camera.name().to_lowercase().contains(&wanted.to_lowercase());
+        let mut found: Vec<_> = cameras.iter().filter(is).collect();
+        if found.is_empty() {
+            found = cameras.iter().filter(part).collect();
+        }
+        if found.is_empty() {
+            let names: Vec<_> = cameras.iter().map(|camera| format!("\"{}\"", camera.name())).collect();
+            return Err(Error::NotFound { wanted: wanted.to_owned(), present: names.join(", ") });
+        }
+        return Ok(found);
+    }
+    let known = |camera: &&CameraInfo| lost.is_some_and(|lost| lost.name == camera.name());
+    if let Some(lost) = lost
+        && lost.since < GRACE
+    {
+        return match cameras.iter().find(known) {
+            Some(camera) => Ok(vec![camera]),
+            None => Err(Error::Unplugged { camera: format!("camera \"{}\"", lost.name) }),
+        };
+    }
+    let mut all: Vec<_> = cameras.iter().collect();
+    // Stable: device order within each group.
+    all.sort_by_key(|camera| (!known(camera), camera.problem.is_some()));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera(number: u32, card: &str, bus: &str) -> CameraInfo {
+        let formats = vec![CameraFormat { coding: Coding::Yuyv, width: 640, height: 480, fps: 30 }];
+        CameraInfo { number, card: card.into(), bus: bus.into(), formats, problem: None, permitted: true }
+    }
+
+    #[test]
+    fn which_camera_is_tried() {
+        let locked = CameraInfo { problem: Some("locked".into()), permitted: false, ..camera(0, "Locked", "usb-1") };
+        let cameras =
+            [locked, camera(2, "Wide Cam", "usb-2"), camera(4, "Wide Cam", "usb-3"), camera(6, "Door", "usb-4")];
+        let lost = |name: &str, seconds| Lost { name: name.into(), since: Duration::from_secs(seconds) };
+        // (configured, lost, the numbers of those tried; empty: none)
+        #[rustfmt::skip]
+        let table: &[(&str, Option<Lost>, &[u32])] = &[
+            ("", None, &[2, 4, 6, 0]),
+            ("", Some(lost("Wide Cam (usb-3)", 0)), &[4]),
+            ("", Some(lost("Wide Cam (usb-9)", 4)), &[]),
+            ("", Some(lost("Wide Cam (usb-9)", 6)), &[2, 4, 6, 0]),
+            ("", Some(lost("Door (usb-4)", 6)), &[6, 2, 4, 0]),
+            ("Wide Cam (usb-3)", None, &[4]),
+            ("wide cam", None, &[2, 4]),
+            ("usb-4", None, &[6]),
+            ("/dev/video2", None, &[2]),
+            ("Attic", None, &[]),
+        ];
+        for (wanted, lost, expected) in table {
+            let tried = candidates(&cameras, wanted, lost.as_ref()).map(|c| c.iter().map(|c| c.number).collect());
+            assert_eq!(tried.unwrap_or(Vec::new()), *expected, "{wanted:?} {lost:?}");
+        }
+        let message = |wanted| candidates(&cameras[2..], wanted, None).unwrap_err().to_string();
+        assert!(message("Attic").contains("\"Attic\" is not there, only \"Wide Cam (usb-3)\", \"Door (usb-4)\""));
+        assert!(matches!(candidates(&[], "", None), Err(Error::NoCamera)));
+        assert!(matches!(candidates(&[], "", Some(&lost("x", 9))), Err(Error::Unplugged { .. })));
+    }
+
+    #[test]
+    fn hostile_names_are_made_harmless() {
+        assert_eq!(text(b"Caf\xC3\xA9\x1b[31m Cam\0garbage"), "Caf\u{e9}[31m Cam");
+        assert_eq!(text(b"cut in the middle of a letter \xC3"), "cut in the middle of a letter \u{FFFD}");
+        assert_eq!(text(&[b'x'; 500]).len(), 80);
+    }
+
+    #[test]
+    fn who_has_a_device_is_found_without_harm() {
+        assert_eq!(holder(u32::MAX), None);
+    }
+}

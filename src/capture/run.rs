@@ -1,0 +1,368 @@
+//! The capture thread: opens the source, passes its pictures on, and begins again whatever happens.
+
+use super::camera::Camera;
+use super::cameras::{self, Lost};
+use super::pattern::Pattern;
+use super::watchdog::Watchdog;
+use super::{Config, Error, Kind, Source};
+use crate::media::{Frame, Pool, TimeCode, Waker, mailbox};
+use crate::ops::{CameraState, Figures};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between two attempts to open the source.
+const RETRY: Duration = Duration::from_millis(400);
+/// A source that delivers nothing but damaged pictures for so long is opened again.
+const ONLY_DAMAGED: Duration = Duration::from_secs(3);
+/// How long the end waits for a camera that does not let go.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+/// For each of the two readers: one in the mailbox, one in work, two to spare.
+const BUFFERS: usize = 8;
+
+/// Where the pictures go.
+#[derive(Debug)]
+pub struct Outputs {
+    /// To the encoder.
+    pub encode: mailbox::Sender<Arc<Frame>>,
+    /// To the display.
+    pub self_view: mailbox::Sender<Arc<Frame>>,
+    /// Called for each picture, once it is in the mailboxes.
+    pub waker: Waker,
+}
+
+/// A running capture. Dropping it ends it and releases the camera, within two seconds even if the camera is stalled.
+#[derive(Debug)]
+pub struct Capture {
+    control: Arc<Control>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the capture thread. `config` is taken as checked; `site` is drawn into the test pattern; `on_state` is called on the
+/// capture thread whenever the state changes, and must not block.
+///
+/// # Errors
+/// Only if the system gives no thread. A missing camera is a state, not an error.
+pub fn start(
+    config: Config,
+    site: String,
+    outputs: Outputs,
+    figures: Arc<Figures>,
+    on_state: Box<dyn Fn(CameraState) + Send>,
+) -> Result<Capture, Error> {
+    let watchdog = Arc::new(Watchdog::start()?);
+    let control = Arc::new(Control { wanted: Mutex::default(), changed: Condvar::new(), watchdog });
+    let run = Run {
+        config,
+        site,
+        outputs,
+        figures,
+        on_state,
+        control: Arc::clone(&control),
+        pool: Pool::new(BUFFERS),
+        state: None,
+        camera: None,
+        searching_since: None,
+    };
+    let thread = std::thread::Builder::new().name("capture".into()).spawn(move || run.run())?;
+    Ok(Capture { control, thread: Some(thread) })
+}
+
+impl Capture {
+    /// Privacy: `true` releases the source at once (a camera's light goes out), `false` opens it again.
+    pub fn set_private(&self, private: bool) {
+        self.control.change(|wanted| wanted.private = private);
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.control.change(|wanted| wanted.stop = true);
+        let Some(thread) = self.thread.take() else { return };
+        let begin = Instant::now();
+        while !thread.is_finished() {
+            if begin.elapsed() > LAST_WAIT {
+                tracing::warn!("the camera does not let go of the capture thread: left behind");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Panics are caught inside, so there is nothing to be learnt from the result.
+        let _ = thread.join();
+    }
+}
+
+#[derive(Debug)]
+struct Control {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+    watchdog: Arc<Watchdog>,
+}
+
+/// What the portal wants; all false is the normal course.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    stop: bool,
+    private: bool,
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+        self.watchdog.interrupt();
+    }
+
+    fn wanted(&self) -> Wanted {
+        *self.lock()
+    }
+
+    /// Waits until something else is wanted than `now`, or for `limit`.
+    fn wait(&self, now: Wanted, limit: Duration) {
+        let wait = self.changed.wait_timeout_while(self.lock(), limit, |wanted| *wanted == now);
+        drop(wait.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+struct Run {
+    config: Config,
+    site: String,
+    outputs: Outputs,
+    figures: Arc<Figures>,
+    on_state: Box<dyn Fn(CameraState) + Send>,
+    control: Arc<Control>,
+    pool: Pool,
+    state: Option<CameraState>,
+    /// The stable name of the camera that was used last.
+    camera: Option<String>,
+    searching_since: Option<Instant>,
+}
+
+impl Run {
+    fn run(mut self) {
+        loop {
+            // Before the flags are read: an interruption that comes later belongs to a flag that is not read yet.
+            self.control.watchdog.calm();
+            let wanted = self.control.wanted();
+            if wanted.stop {
+                return;
+            }
+            if wanted.private {
+                self.report(CameraState::Private);
+                self.control.wait(wanted, Duration::MAX);
+                continue;
+            }
+            if matches!(self.state, None | Some(CameraState::Private)) {
+                self.report(CameraState::Starting);
+            }
+            // The libraries beneath have panics for cases of their own; one of them must not be the end of the portal's camera.
+            let reason = match catch_unwind(AssertUnwindSafe(|| self.session())) {
+                Ok(Ok(()) | Err(Error::Interrupted)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the capture failed in an unforeseen way (see the log); it is tried again".into(),
+            };
+            self.report(CameraState::Missing { reason });
+            self.control.wait(wanted, RETRY);
+        }
+    }
+
+    /// From opening the source to its end, or until something else is wanted.
+    fn session(&mut self) -> Result<(), Error> {
+        let mut source = self.open()?;
+        self.figures.outgoing.source_opens.one();
+        let mut gaps = Gaps { period: source.period(), last: None };
+        let (mut first, mut last_whole) = (true, Instant::now());
+        while self.control.wanted() == Wanted::default() {
+            match source.next_frame(&mut self.pool) {
+                Ok(frame) => {
+                    last_whole = Instant::now();
+                    let missed = gaps.missed(frame.captured.unwrap_or(last_whole));
+                    self.figures.outgoing.capture_missed.add(missed);
+                    self.deliver(frame);
+                    if first {
+                        first = false;
+                        self.report(CameraState::Running { description: source.describe() });
+                    }
+                }
+                Err(Error::Damaged(cause)) => {
+                    self.figures.outgoing.capture_damaged.one();
+                    tracing::debug!(cause, "damaged picture");
+                    if last_whole.elapsed() > ONLY_DAMAGED {
+                        return Err(Error::OnlyDamaged { camera: source.describe(), cause });
+                    }
+                }
+                Err(Error::Exhausted(_)) => {
+                    last_whole = Instant::now();
+                    self.figures.outgoing.dropped_before_encode.one();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, frame: Arc<Frame>) {
+        let mut frame = frame;
+        if self.config.time_code {
+            let code = TimeCode::now(frame.number);
+            match self.pool.amend(frame, |frame| code.draw(frame)) {
+                Some(stamped) => frame = stamped,
+                None => return self.figures.outgoing.dropped_before_encode.one(),
+            }
+        }
+        let now = Instant::now();
+        if let Some(captured) = frame.captured {
+            self.figures.capture_time.record(now.saturating_duration_since(captured), now);
+        }
+        self.figures.outgoing.captured.one();
+        let replaced = self.outputs.encode.put(Arc::clone(&frame));
+        self.figures.outgoing.dropped_before_encode.add(replaced);
+        self.outputs.self_view.put(frame);
+        self.outputs.waker.wake();
+    }
+
+    fn open(&mut self) -> Result<Box<dyn Source>, Error> {
+        match self.config.kind {
+            Kind::Camera => Ok(Box::new(self.open_camera()?)),
+            Kind::Pattern => Ok(Box::new(Pattern::new(self.config.size(), self.config.fps, &self.site))),
+            Kind::Scene | Kind::File => Err(Error::System(std::io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    fn open_camera(&mut self) -> Result<Camera, Error> {
+        let since = *self.searching_since.get_or_insert_with(Instant::now);
+        let lost = self.camera.clone().map(|name| Lost { name, since: since.elapsed() });
+        let cameras = cameras::cameras();
+        let mut failure = None;
+        for info in cameras::candidates(&cameras, &self.config.camera, lost.as_ref())? {
+            match Camera::open(info, &self.config, Arc::clone(&self.control.watchdog)) {
+                Ok(camera) => {
+                    self.camera = Some(camera.name().to_owned());
+                    self.searching_since = None;
+                    return Ok(camera);
+                }
+                Err(error) => {
+                    tracing::debug!(camera = info.name(), %error, "camera not usable");
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or(Error::NoCamera))
+    }
+
+    /// Tells the operator and the portal, if it is news.
+    fn report(&mut self, state: CameraState) {
+        if self.state.as_ref() == Some(&state) {
+            return;
+        }
+        match &state {
+            CameraState::Starting => tracing::debug!("opening the source"),
+            CameraState::Running { description } => tracing::info!(source = description, "pictures come"),
+            CameraState::Missing { reason } => tracing::warn!("no pictures: {reason}"),
+            CameraState::Private => tracing::info!("the source is switched off for privacy"),
+        }
+        self.state = Some(state.clone());
+        (self.on_state)(state);
+    }
+}
+
+/// Counts pictures that did not come, by gaps in time: nokhwa throws the driver's sequence numbers away.
+struct Gaps {
+    period: Option<Duration>,
+    last: Option<Instant>,
+}
+
+impl Gaps {
+    fn missed(&mut self, at: Instant) -> u64 {
+        let (Some(period), Some(last)) = (self.period, self.last.replace(at)) else { return 0 };
+        let periods = at.saturating_duration_since(last).as_secs_f64() / period.as_secs_f64().max(1e-3);
+        (periods.round() as u64).saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::mailbox::Receiver;
+    use crossbeam_channel::unbounded;
+
+    #[test]
+    fn gaps_are_counted_in_whole_pictures() {
+        let (mut gaps, start) = (Gaps { period: Some(Duration::from_millis(33)), last: None }, Instant::now());
+        let mut at = start;
+        // (milliseconds after the last one, missed)
+        for (after, missed) in [(0, 0), (33, 0), (45, 0), (20, 0), (66, 1), (100, 2), (33, 0), (0, 0)] {
+            at += Duration::from_millis(after);
+            assert_eq!(gaps.missed(at), missed, "after {after} ms");
+        }
+        assert_eq!(Gaps { period: None, last: Some(start) }.missed(start + Duration::from_secs(9)), 0);
+    }
+
+    struct Setup {
+        capture: Capture,
+        encode: Receiver<Arc<Frame>>,
+        self_view: Receiver<Arc<Frame>>,
+        states: crossbeam_channel::Receiver<CameraState>,
+        figures: Arc<Figures>,
+    }
+
+    fn begin(config: Config) -> Setup {
+        let ((encode_out, encode), (self_view_out, self_view)) = (mailbox::mailbox(), mailbox::mailbox());
+        let outputs = Outputs { encode: encode_out, self_view: self_view_out, waker: Waker::new() };
+        let ((state_out, states), figures) = (unbounded(), Arc::new(Figures::default()));
+        let on_state = Box::new(move |state| drop(state_out.send(state)));
+        let capture = start(config, "Here".into(), outputs, Arc::clone(&figures), on_state).unwrap();
+        Setup { capture, encode, self_view, states, figures }
+    }
+
+    const LONG: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn pictures_come_with_a_time_code_stop_for_privacy_and_come_again() {
+        let kind = Kind::Pattern;
+        let setup = begin(Config { kind, width: 320, height: 180, fps: 60, time_code: true, ..Config::default() });
+        let state = || setup.states.recv_timeout(LONG).unwrap();
+        assert_eq!(state(), CameraState::Starting);
+        let first = setup.encode.wait(LONG).unwrap().unwrap();
+        let code = TimeCode::read(&first).unwrap();
+        assert_eq!(u64::from(code.number), first.number);
+        assert!(TimeCode::now(0).unix_ms.wrapping_sub(code.unix_ms) < 1000);
+        assert!(setup.self_view.wait(LONG).unwrap().is_some());
+        assert!(matches!(state(), CameraState::Running { description } if description.contains("320x180")));
+
+        setup.capture.set_private(true);
+        assert_eq!(state(), CameraState::Private);
+        while setup.encode.take().is_some() {}
+        let captured = setup.figures.outgoing.captured.get();
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(setup.figures.outgoing.captured.get(), captured);
+
+        setup.capture.set_private(false);
+        assert_eq!(state(), CameraState::Starting);
+        assert!(setup.encode.wait(LONG).unwrap().is_some());
+        assert!(matches!(state(), CameraState::Running { .. }));
+        assert_eq!(setup.figures.outgoing.source_opens.get(), 2);
+        let begin = Instant::now();
+        drop(setup.capture);
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        // The mailboxes close, so the readers learn of the end.
+        while setup.encode.take().is_some() {}
+        assert!(setup.encode.wait(Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_camera_that_is_not_there_is_a_state_and_ends_at_once() {
+        let setup = begin(Config { camera: "no camera has this name".into(), ..Config::default() });
+        assert_eq!(setup.states.recv_timeout(LONG), Ok(CameraState::Starting));
+        let missing = setup.states.recv_timeout(LONG).unwrap();
+        assert!(matches!(missing, CameraState::Missing { reason } if reason.contains("camera")));
+        let begin = Instant::now();
+        drop(setup.capture);
+        assert!(begin.elapsed() < Duration::from_secs(1));
+    }
+}
