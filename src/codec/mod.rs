@@ -13,6 +13,10 @@ pub mod sps;
 
 #[cfg(test)]
 pub(crate) mod moving;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod worker_tests;
 
 use std::time::Instant;
 

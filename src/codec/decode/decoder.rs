@@ -72,7 +72,9 @@ impl Decoder {
         if contents.damaged && self.native.is_some() {
             return Err(Error::Damaged(0));
         }
-        if self.native.is_none() && !contents.is_keyframe() {
+        // Parameter sets on their own are passed over, too: only those that come with their keyframe count.
+        let has_picture = contents.idr || contents.slice;
+        if !has_picture || (self.native.is_none() && !contents.is_keyframe()) {
             return Ok(None);
         }
         if contents.sps {

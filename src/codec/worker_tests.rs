@@ -1,0 +1,157 @@
+//! The two threads, run against each other.
+
+use super::moving::Moving;
+use super::{AccessUnit, decode, encode};
+use crate::media::{Frame, Waker, mailbox};
+use crate::ops::Figures;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+struct Bench {
+    figures: Arc<Figures>,
+    control: Arc<encode::Control>,
+    frames: mailbox::Sender<Arc<Frame>>,
+    units: mpsc::Receiver<AccessUnit>,
+    source: Moving,
+    worker: encode::Worker,
+}
+
+fn bench(queue: usize) -> Bench {
+    let (config, figures) = (encode::Config::default(), Arc::new(Figures::default()));
+    let control = Arc::new(encode::Control::new(&config));
+    let (frames, receiver) = mailbox::mailbox();
+    let (output, units) = mpsc::channel(queue);
+    let worker = encode::start(config, receiver, output, control.clone(), figures.clone()).unwrap();
+    Bench { figures, control, frames, units, source: Moving::new(320, 180), worker }
+}
+
+impl Bench {
+    /// Gives the thread a picture and waits until it has taken it.
+    fn feed(&mut self) {
+        let picture = self.source.next();
+        let done = |figures: &Figures| figures.outgoing.encoded.get() + figures.outgoing.dropped_before_send.get();
+        let before = done(&self.figures);
+        self.frames.put(picture);
+        wait_for("the encoder", || done(&self.figures) > before);
+    }
+}
+
+#[test]
+fn nothing_is_encoded_until_wanted_and_then_a_keyframe_comes_first() {
+    let mut bench = bench(8);
+    bench.frames.put(bench.source.next());
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(bench.units.try_recv().is_err());
+    for _ in 0..2 {
+        bench.control.set_active(true);
+        bench.feed();
+        bench.feed();
+        assert!(bench.units.try_recv().unwrap().keyframe);
+        assert!(!bench.units.try_recv().unwrap().keyframe);
+        bench.control.set_active(false);
+        bench.frames.put(bench.source.next());
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    assert_eq!(bench.figures.outgoing.keyframes.get(), 2);
+    assert!(bench.figures.encode_time.quantiles(Instant::now()).count >= 4);
+    assert_eq!(bench.figures.outgoing.target_bps.get(), 2_500_000);
+    let begin = Instant::now();
+    drop(bench.worker);
+    assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn keyframe_requests_are_answered_soon_but_not_in_a_burst() {
+    let mut bench = bench(64);
+    bench.control.set_active(true);
+    bench.feed();
+    for _ in 0..5 {
+        bench.control.request_keyframe();
+        bench.feed();
+    }
+    assert_eq!(bench.figures.outgoing.keyframes.get(), 1, "the first is too young");
+    std::thread::sleep(Duration::from_millis(260));
+    bench.feed();
+    bench.feed();
+    assert_eq!(bench.figures.outgoing.keyframes.get(), 2);
+}
+
+#[test]
+fn a_full_queue_costs_pictures_but_never_the_stream() {
+    let mut bench = bench(2);
+    bench.control.set_active(true);
+    for _ in 0..6 {
+        bench.feed();
+    }
+    assert_eq!(bench.figures.outgoing.dropped_before_send.get(), 4);
+    let mut decoder = decode::Decoder::new();
+    let mut pool = crate::media::Pool::new(2);
+    let mut shown = 0;
+    for _ in 0..4 {
+        while let Ok(unit) = bench.units.try_recv() {
+            shown += usize::from(decoder.decode(&unit, &mut pool).unwrap().is_some());
+        }
+        bench.feed();
+    }
+    assert_eq!((shown, bench.figures.outgoing.keyframes.get()), (5, 1));
+}
+
+#[test]
+fn the_decode_thread_shows_the_newest_and_asks_when_the_stream_is_broken() {
+    let mut bench = bench(64);
+    bench.control.set_active(true);
+    let (sender, receiver) = crossbeam_channel::bounded(8);
+    let (remote, shown) = mailbox::mailbox();
+    let (asked, woken) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let waker = Waker::new();
+    let count = |counter: &Arc<AtomicU32>| {
+        let counter = Arc::clone(counter);
+        move || {
+            counter.fetch_add(1, Relaxed);
+        }
+    };
+    waker.connect(count(&woken));
+    let figures = Arc::new(Figures::default());
+    let worker = decode::start(receiver, remote, Box::new(count(&asked)), waker, figures.clone(), true).unwrap();
+    let mut units = Vec::new();
+    for n in 0..6 {
+        if n == 4 {
+            std::thread::sleep(encode_spacing());
+            bench.control.request_keyframe();
+        }
+        bench.feed();
+        units.push(bench.units.try_recv().unwrap());
+    }
+    // Begins in the middle: nothing but one question.
+    sender.send(units[1].clone()).unwrap();
+    wait_for("the question", || asked.load(Relaxed) == 1);
+    // A whole stream, then a gap, then a keyframe.
+    for n in [0, 1, 3, 4, 5] {
+        sender.send(units[n].clone()).unwrap();
+    }
+    wait_for("the pictures", || figures.incoming.decoded.get() == 4);
+    assert_eq!((asked.load(Relaxed), figures.incoming.decode_errors.get()), (2, 1));
+    assert_eq!((figures.incoming.presented.get(), woken.load(Relaxed)), (4, 4));
+    assert_eq!(shown.take().map(|frame| frame.number), Some(6));
+    assert_eq!(figures.incoming.width.get(), 320);
+    // The sender is still there: dropping the worker ends it all the same.
+    let begin = Instant::now();
+    drop(worker);
+    assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+fn encode_spacing() -> Duration {
+    Duration::from_millis(260)
+}
