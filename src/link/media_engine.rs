@@ -1,0 +1,126 @@
+//! What is negotiated, and the list of interceptors that each packet passes.
+//!
+//! ```text
+//! wire    900  Count             packets, repairs
+//!        1000  CongestionControl send history, our estimator            (stock, with super::congestion)
+//!        2000  TwccSender        transport-wide sequence numbers        (stock)
+//!        3000  Pacer             spreads keyframes
+//!        3500  Repairs           each loss is repaired once a round trip
+//!        4000  NackResponder     keeps what was sent, repairs           (stock)
+//!        8000  TwccReceiver      arrival times for the far end          (stock)
+//!        8500  Rtx               repairs become what they repair
+//!        8700  NackGenerator     asks for what is missing               (stock, at another place)
+//!       10000  ReceiverReport                                           (stock)
+//!       11000  SenderReport                                             (stock)
+//! app   14000  KeyframeRequests  PLI and FIR reach the encoder
+//! ```
+
+use super::capture_time;
+use super::interceptors::Through;
+use super::interceptors::count::Count;
+use super::interceptors::keyframe_requests::KeyframeRequests;
+use super::interceptors::pacer::Pacer;
+use super::interceptors::repairs::Repairs;
+use super::interceptors::rtx::Rtx;
+use crate::ops::Figures;
+use rtc::interceptor::{
+    BandwidthEstimator, CongestionControlBuilder, NackGeneratorBuilder, NackResponderBuilder, ReceiverReportBuilder,
+    Registry, SenderReportBuilder, Slot, TwccReceiverBuilder, TwccSenderBuilder,
+};
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+};
+use rtc::shared::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use webrtc::peer_connection::MediaEngine;
+
+const PAYLOAD_TYPE: u8 = 125;
+const RTX_PAYLOAD_TYPE: u8 = 107;
+const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// How often missing packets are asked for.
+const NACK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a missing packet is asked for before it is given up: longer than any hold of the assembler.
+const MAX_NACKS: u16 = 30;
+/// Packets that the NACK generator looks back for, and that the responder keeps: 2 s at 5 Mb/s. A power of two.
+const NACK_LOG: u16 = 1024;
+/// How often arrival times are reported: the congestion controller cannot react faster.
+const TWCC_INTERVAL: Duration = Duration::from_millis(50);
+
+/// H.264, constrained baseline, level 4.0 (1080p30), non-interleaved (RFC 6184).
+pub(super) fn codec() -> RTCRtpCodec {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
+    RTCRtpCodec {
+        mime_type: "video/H264".into(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e028".into(),
+        rtcp_feedback: vec![
+            feedback("ccm", "fir"),
+            feedback("nack", ""),
+            feedback("nack", "pli"),
+            feedback("transport-cc", ""),
+        ],
+    }
+}
+
+/// The codec with its repair stream, and the two header extensions.
+pub(super) fn media_engine() -> Result<MediaEngine, Error> {
+    let mut engine = MediaEngine::default();
+    let rtx = RTCRtpCodec {
+        mime_type: "video/rtx".into(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: format!("apt={PAYLOAD_TYPE}"),
+        rtcp_feedback: vec![],
+    };
+    for (rtp_codec, payload_type) in [(codec(), PAYLOAD_TYPE), (rtx, RTX_PAYLOAD_TYPE)] {
+        engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Video)?;
+    }
+    for uri in [TWCC_URI, capture_time::URI] {
+        let extension = RTCRtpHeaderExtensionCapability { uri: uri.into() };
+        engine.register_header_extension(extension, RtpCodecKind::Video, None)?;
+    }
+    Ok(engine)
+}
+
+/// The interceptors of one peer connection. `start_bps` is the estimator's first target.
+pub(super) fn interceptors(
+    estimator: impl BandwidthEstimator + 'static,
+    on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
+    figures: &Arc<Figures>,
+) -> Registry {
+    let start_bps = estimator.target_bitrate();
+    let nack_generator = NackGeneratorBuilder::new()
+        .with_interval(NACK_INTERVAL)
+        .with_max_nacks_per_packet(MAX_NACKS)
+        .with_size(NACK_LOG)
+        .build();
+    Registry::new()
+        .with(Slot::from(900), Through::new(Count { figures: figures.clone() }))
+        .with(Slot::CongestionControl, CongestionControlBuilder::new(estimator).build())
+        .with(Slot::TwccSender, TwccSenderBuilder::new().build())
+        .with(Slot::Pacer, Pacer::new(start_bps))
+        .with(Slot::from(3_500), Through::new(Repairs::new(figures.clone())))
+        .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_LOG).build())
+        .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(TWCC_INTERVAL).build())
+        .with(Slot::from(8_500), Through::new(Rtx::new(figures.clone())))
+        .with(Slot::from(8_700), nack_generator)
+        .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
+        .with(Slot::SenderReport, SenderReportBuilder::new().build())
+        .with(Slot::from(14_000), Through::new(KeyframeRequests::new(on_keyframe_request, figures.clone())))
+}
+
+/// Our video track, with the SSRC of its packets and one for their repairs: `rtc` sends no RTX unless it is given one.
+pub(super) fn track(ssrc: u32) -> MediaStreamTrack {
+    let coding = RTCRtpCodingParameters {
+        ssrc: Some(ssrc),
+        rtx: Some(RTCRtpRtxParameters { ssrc: ssrc ^ 0x5555_0000 }),
+        ..Default::default()
+    };
+    let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec: codec(), ..Default::default() };
+    MediaStreamTrack::new("portal".into(), "camera".into(), "camera".into(), RtpCodecKind::Video, vec![encoding])
+}

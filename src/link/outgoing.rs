@@ -1,0 +1,64 @@
+//! Our pictures on their way out: a task that gives each access unit of the encoder to the peer connection in use.
+
+use super::packetizer::{Packetizer, Stream};
+use crate::codec::AccessUnit;
+use crate::media::PortalClock;
+use crate::ops::Figures;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+/// Where pictures are sent.
+#[derive(Clone)]
+pub(super) struct Path {
+    pub attempt: u64,
+    pub track: Arc<TrackLocalStaticRTP>,
+    pub stream: Stream,
+}
+
+/// Sends until the encoder's queue ends. Without a path, and on a new one until a keyframe comes, units are dropped and counted.
+/// When the network is behind, writing waits; the encoder's bounded queue fills, and the encoder drops to a keyframe.
+pub(super) async fn run(
+    mut units: mpsc::Receiver<AccessUnit>,
+    paths: watch::Receiver<Option<Path>>,
+    figures: Arc<Figures>,
+    clock: PortalClock,
+) {
+    let mut current: Option<(Path, Packetizer)> = None;
+    let mut started = false;
+    let mut packets = Vec::new();
+    while let Some(unit) = units.recv().await {
+        let wanted = paths.borrow().clone();
+        let attempt = |path: &Option<Path>| path.as_ref().map(|path| path.attempt);
+        if attempt(&wanted) != current.as_ref().map(|(path, _)| path.attempt) {
+            current = wanted.map(|path| {
+                let packetizer = Packetizer::new(path.stream);
+                (path, packetizer)
+            });
+            started = false;
+        }
+        let Some((path, packetizer)) = current.as_mut().filter(|_| started || unit.keyframe) else {
+            figures.outgoing.dropped_before_send.one();
+            continue;
+        };
+        started = true;
+        let captured = clock.since_unix(unit.captured.unwrap_or_else(Instant::now));
+        packetizer.packets(&unit.data, captured, &mut packets);
+        for packet in packets.drain(..) {
+            if let Err(error) = path.track.write_rtp(packet).await {
+                tracing::debug!(attempt = path.attempt, %error, "the picture cannot be sent");
+                // The next one starts anew; if the connection is gone, the state machine will see to it.
+                started = false;
+                break;
+            }
+        }
+        if started {
+            figures.outgoing.sent.one();
+            figures.outgoing.bytes.add(unit.data.len() as u64);
+        } else {
+            figures.outgoing.dropped_before_send.one();
+        }
+    }
+}

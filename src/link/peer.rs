@@ -1,0 +1,418 @@
+//! One peer connection: one attempt to reach the far end, from its first description to its close.
+//!
+//! It carries one H.264 track each way and the data channel `portal`. Its certificate is the portal's identity. The far end's
+//! certificate is checked twice against the pin: as its description announces it, before the description is applied, and as
+//! DTLS has seen it, before any media is sent or delivered.
+
+use super::capture_time;
+use super::clock_offset::{ClockOffset, Sample};
+use super::congestion::{Controller, Limits, Published};
+use super::control;
+use super::incoming::{Delivery, Incoming};
+use super::media_engine;
+use super::outgoing::Path;
+use super::packetizer::Stream;
+use super::runtime::TunedRuntime;
+use super::{Config, Error, addresses, sdp};
+use crate::media::PortalClock;
+use crate::ops::Figures;
+use crate::pairing::Fingerprint;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate, RTCConfigurationBuilder,
+    RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription,
+    SettingEngineBuilder,
+};
+use webrtc::rtp_transceiver::RtpSender;
+
+/// ICE timers. Checks every 20 ms connect within a few round trips (the stock 200 ms would cost most of the time to the first
+/// picture); consent is asked for every 200 ms (RFC 7675 allows far less often), so that a path that is back is found at once.
+const ICE_CHECK: Duration = Duration::from_millis(20);
+const ICE_KEEPALIVE: Duration = Duration::from_millis(200);
+const ICE_DISCONNECTED: Duration = Duration::from_secs(1);
+/// Checks for each pair of addresses before it is given up: far longer than any attempt lives.
+const ICE_MAX_CHECKS: u16 = 1000;
+/// With STUN or TURN servers, gathering waits for them this long.
+const GATHERING: Duration = Duration::from_secs(3);
+/// A connection that does not close within this is left to its own end.
+const CLOSING: Duration = Duration::from_millis(400);
+/// SRTP packets that repairs may be late by. The stock 64 would drop repairs of larger pictures.
+const REPLAY_WINDOW: usize = 1024;
+const CHANNEL: &str = "portal";
+const CHANNEL_ID: u16 = 0;
+/// The first pings follow each other fast, to relate the clocks before the first picture is presented.
+const FIRST_PINGS: u32 = 5;
+const FIRST_PING_INTERVAL: Duration = Duration::from_millis(40);
+const PING_INTERVAL: Duration = Duration::from_millis(500);
+const CLOCKS_UNRELATED: i64 = i64::MIN;
+
+/// What all attempts have in common.
+pub(super) struct Setup {
+    pub config: Config,
+    pub certificate: RTCCertificate,
+    pub pinned: Fingerprint,
+    pub clock: PortalClock,
+    pub figures: Arc<Figures>,
+    pub on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
+    pub on_target_bps: Arc<dyn Fn(u32) + Send + Sync>,
+    pub delivery: Arc<Delivery>,
+    /// What peers report, each with its attempt's number.
+    pub events: mpsc::Sender<(u64, Event)>,
+}
+
+/// What happens to a peer connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// DTLS is done and the far end's certificate is the pinned one: media may flow.
+    Connected,
+    /// ICE has lost (`false`) or found again the path to the far end.
+    Path(bool),
+    /// The connection is over: closed by the far end, failed, or its certificate was not the pinned one.
+    Closed(&'static str),
+    /// The data channel is open.
+    ChannelOpen,
+    /// The far end says something (pings are answered here and not reported).
+    Control(control::Message),
+}
+
+/// A peer connection and what belongs to it. Dropping it closes it in the background.
+pub(super) struct Peer {
+    connection: Arc<dyn PeerConnection>,
+    sender: Arc<dyn RtpSender>,
+    track: Arc<TrackLocalStaticRTP>,
+    ssrc: u32,
+    channel: Arc<dyn DataChannel>,
+    shared: Arc<Shared>,
+}
+
+/// What the connection's callbacks and tasks share.
+pub(super) struct Shared {
+    pub attempt: u64,
+    pub setup: Arc<Setup>,
+    sender: OnceLock<Arc<dyn RtpSender>>,
+    /// The far end's certificate was compared with the pin after the handshake.
+    pub verified: AtomicBool,
+    closing: AtomicBool,
+    gathered: Notify,
+    /// Somebody wants a keyframe of the far end.
+    pub keyframe_wanted: Notify,
+    /// 0: not negotiated.
+    pub capture_time_id: AtomicU8,
+    /// By how many microseconds the far clock is ahead.
+    clock_offset_us: AtomicI64,
+    clock_offset: Mutex<ClockOffset>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Peer {
+    /// Opens the sockets and prepares everything that can be prepared without the far end.
+    pub async fn new(setup: &Arc<Setup>, attempt: u64) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            attempt,
+            setup: setup.clone(),
+            sender: OnceLock::new(),
+            verified: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            gathered: Notify::new(),
+            keyframe_wanted: Notify::new(),
+            capture_time_id: AtomicU8::new(0),
+            clock_offset_us: AtomicI64::new(CLOCKS_UNRELATED),
+            clock_offset: Mutex::default(),
+            tasks: Mutex::default(),
+        });
+        let connection = build(setup, &shared).await?;
+        let ssrc = rand::random::<u32>() | 1;
+        let track = Arc::new(TrackLocalStaticRTP::new(media_engine::track(ssrc)));
+        let sender = connection.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
+        // Negotiated in advance: no handshake of its own, and neither side waits for the other to open it.
+        let init = RTCDataChannelInit { negotiated: Some(CHANNEL_ID), ..Default::default() };
+        let channel = connection.create_data_channel(CHANNEL, Some(init)).await?;
+        let _ = shared.sender.set(sender.clone());
+        shared.spawn(talk(shared.clone(), channel.clone()));
+        shared.spawn(ping(shared.clone(), channel.clone()));
+        Ok(Self { connection, sender, track, ssrc, channel, shared })
+    }
+
+    /// The offer that starts the attempt, with all candidates.
+    pub async fn offer(&self) -> Result<String, Error> {
+        let offer = self.connection.create_offer(None).await?;
+        self.connection.set_local_description(offer).await?;
+        self.gathered_description().await
+    }
+
+    /// Takes an offer and answers it. The offer's fingerprint is checked before anything else happens.
+    pub async fn answer(&self, offer: String) -> Result<String, Error> {
+        sdp::check_fingerprint(&offer, self.shared.setup.pinned)?;
+        self.connection.set_remote_description(RTCSessionDescription::offer(offer)?).await?;
+        let answer = self.connection.create_answer(None).await?;
+        self.connection.set_local_description(answer).await?;
+        self.gathered_description().await
+    }
+
+    /// Takes the answer to our offer; its fingerprint is checked first.
+    pub async fn accept(&self, answer: String) -> Result<(), Error> {
+        sdp::check_fingerprint(&answer, self.shared.setup.pinned)?;
+        Ok(self.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?)
+    }
+
+    async fn gathered_description(&self) -> Result<String, Error> {
+        if tokio::time::timeout(GATHERING, self.shared.gathered.notified()).await.is_err() {
+            tracing::debug!(attempt = self.shared.attempt, "going on with the candidates found so far");
+        }
+        let description = self.connection.local_description().await;
+        Ok(description.ok_or(Error::NoDescription)?.sdp)
+    }
+
+    /// Where to send pictures, once connected.
+    pub async fn path(&self) -> Result<Path, Error> {
+        let parameters = self.sender.get_parameters().await?.rtp_parameters;
+        let codec = parameters.codecs.first().ok_or(Error::NoCodec)?;
+        let extension = parameters.header_extensions.iter().find(|extension| extension.uri == capture_time::URI);
+        let capture_time_id = extension.and_then(|extension| u8::try_from(extension.id).ok());
+        // One media section, so the same numbers hold both ways.
+        self.shared.capture_time_id.store(capture_time_id.unwrap_or(0), Ordering::Relaxed);
+        let stream = Stream { ssrc: self.ssrc, payload_type: codec.payload_type, capture_time_id };
+        Ok(Path { attempt: self.shared.attempt, track: self.track.clone(), stream })
+    }
+
+    /// Asks the far end for a keyframe soon.
+    pub fn request_keyframe(&self) {
+        self.shared.keyframe_wanted.notify_one();
+    }
+
+    /// Says something to the far end. What cannot be said now is not said: the channel is not open, or the connection gone.
+    pub async fn say(&self, message: &control::Message) {
+        if let Err(error) = self.channel.try_send_text(&message.write()).await {
+            tracing::debug!(attempt = self.shared.attempt, %error, "nothing said on the data channel");
+        }
+    }
+
+    /// When the far end last answered a ping.
+    pub fn heard(&self) -> Option<Instant> {
+        self.shared.clock_offset().heard()
+    }
+
+    /// Closes the connection; the far end is told by DTLS. Bounded in time.
+    pub async fn close(&self) {
+        if !self.shared.closing.swap(true, Ordering::Relaxed) {
+            close(self.connection.clone()).await;
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.shared.tasks().abort_all();
+        // A connection that is dropped without being closed keeps its driver running.
+        if !self.shared.closing.swap(true, Ordering::Relaxed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(close(self.connection.clone()));
+        }
+    }
+}
+
+async fn close(connection: Arc<dyn PeerConnection>) {
+    match tokio::time::timeout(CLOSING, connection.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing the peer connection"),
+        Err(_) => tracing::debug!("closing the peer connection takes too long; left to itself"),
+    }
+}
+
+async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerConnection>, Error> {
+    let config = &setup.config;
+    let (figures, on_target_bps) = (setup.figures.clone(), setup.on_target_bps.clone());
+    let limits = Limits {
+        floor_bps: f64::from(config.min_bps),
+        start_bps: f64::from(config.max_bps) * f64::from(config.start_percent) / 100.0,
+        ceiling_bps: f64::from(config.max_bps),
+    };
+    let estimator = Published {
+        estimator: Controller::new(limits),
+        publish: move |target_bps: f64, loss: f64| {
+            figures.outgoing.target_bps.set(target_bps as u64);
+            figures.outgoing.loss_ppm.set((loss * 1e6) as u64);
+            on_target_bps(target_bps as u32);
+        },
+    };
+    let engine = media_engine::media_engine()?;
+    let registry = media_engine::interceptors(estimator, setup.on_keyframe_request.clone(), &setup.figures);
+    let settings = SettingEngineBuilder::new()
+        // The stock mode resolves a name at build time, which fails while there is no network, as at a kiosk's boot.
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(true)
+        .with_srtp_replay_protection_window(REPLAY_WINDOW)
+        .with_ice_connection_attempts(Some(ICE_CHECK), Some(ICE_MAX_CHECKS))
+        // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
+        .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(Duration::ZERO), Some(ICE_KEEPALIVE))
+        .build();
+    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
+        urls: server.urls.clone(),
+        username: server.username.clone(),
+        credential: server.credential.clone(),
+    });
+    let configuration = RTCConfigurationBuilder::new()
+        .with_certificates(vec![setup.certificate.clone()])
+        .with_ice_servers(servers.collect())
+        .build();
+    let local = addresses::local(&config.addresses, config.loopback);
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(configuration)
+        .with_media_engine(engine)
+        .with_setting_engine(settings)
+        .with_interceptor_registry(registry)
+        .with_handler(Arc::new(Handler(shared.clone())))
+        .with_udp_addrs(local.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect())
+        .with_runtime(Arc::new(TunedRuntime { socket_buffer_bytes: config.socket_buffer_bytes }))
+        .build()
+        .await?;
+    Ok(Arc::new(connection))
+}
+
+impl Shared {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks();
+        // Forgets those that have ended.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clock_offset(&self) -> std::sync::MutexGuard<'_, ClockOffset> {
+        self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn report(&self, event: Event) {
+        // Fails only when the link itself has ended.
+        let _ = self.setup.events.send((self.attempt, event)).await;
+    }
+
+    fn now_us(&self) -> u64 {
+        self.setup.clock.since_unix(Instant::now()).as_micros() as u64
+    }
+
+    /// The moment on our clock that the far end calls `far`, once the clocks are related.
+    pub fn local_time(&self, far: Duration) -> Option<Instant> {
+        let offset_us = self.clock_offset_us.load(Ordering::Relaxed);
+        let far_us = i64::try_from(far.as_micros()).ok()?;
+        let local_us = (offset_us != CLOCKS_UNRELATED).then(|| far_us.checked_sub(offset_us))??;
+        self.setup.clock.instant(Duration::from_micros(u64::try_from(local_us).ok()?))
+    }
+
+    /// Compares the certificate that DTLS has seen with the pin.
+    async fn verify(&self) -> bool {
+        let Some(sender) = self.sender.get() else { return false };
+        let Ok(Some(transport)) = sender.transport().await else { return false };
+        let chain = transport.get_remote_certificates().await.unwrap_or_default();
+        chain.first().is_some_and(|certificate| Fingerprint::of(certificate) == self.setup.pinned)
+    }
+}
+
+struct Handler(Arc<Shared>);
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.0.gathered.notify_one();
+        }
+    }
+
+    // Callbacks run on the driver's task, so whatever waits is spawned.
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        let lost = match state {
+            RTCIceConnectionState::Disconnected => false,
+            RTCIceConnectionState::Connected => true,
+            _ => return,
+        };
+        let shared = self.0.clone();
+        self.0.spawn(async move { shared.report(Event::Path(lost)).await });
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let shared = self.0.clone();
+        tracing::debug!(attempt = shared.attempt, %state, "peer connection");
+        match state {
+            RTCPeerConnectionState::Connected if !shared.verified.load(Ordering::Relaxed) => {
+                self.0.spawn(async move {
+                    if shared.verify().await {
+                        shared.verified.store(true, Ordering::Relaxed);
+                        shared.report(Event::Connected).await;
+                    } else {
+                        shared.setup.figures.link.rejected_identities.one();
+                        shared.report(Event::Closed("the far end's certificate is not the pinned one")).await;
+                    }
+                });
+            }
+            RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed => {
+                self.0.spawn(async move { shared.report(Event::Closed("the connection has failed")).await });
+            }
+            _ => {}
+        }
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        self.0.spawn(Incoming::new(self.0.clone(), track).run());
+    }
+}
+
+/// Listens to the data channel. Pings are answered right here: what they measure is the path, not our business.
+async fn talk(shared: Arc<Shared>, channel: Arc<dyn DataChannel>) {
+    while let Some(event) = channel.poll().await {
+        match event {
+            DataChannelEvent::OnOpen => shared.report(Event::ChannelOpen).await,
+            DataChannelEvent::OnMessage(message) => {
+                let received_us = shared.now_us();
+                match control::Message::read(&message.data) {
+                    Some(control::Message::Ping { sent_us }) => {
+                        let pong = control::Message::Pong { ping_us: sent_us, received_us, sent_us: shared.now_us() };
+                        let _ = channel.try_send_text(&pong.write()).await;
+                    }
+                    Some(control::Message::Pong { ping_us, received_us: far_received_us, sent_us: far_sent_us }) => {
+                        let sample = Sample { sent_us: ping_us, far_received_us, far_sent_us, received_us };
+                        let mut clock = shared.clock_offset();
+                        if let Some(round_trip) = clock.add(sample, Instant::now()) {
+                            shared.setup.figures.link.round_trip_us.set(round_trip.as_micros() as u64);
+                        }
+                        if let Some(offset_us) = clock.offset_us() {
+                            shared.clock_offset_us.store(offset_us, Ordering::Relaxed);
+                        }
+                    }
+                    Some(other) => shared.report(Event::Control(other)).await,
+                    None => shared.setup.figures.link.rejected_messages.one(),
+                }
+            }
+            // The far end has closed the connection: DTLS says so, which ends SCTP and with it the channel. The connection's
+            // own state tells nothing.
+            DataChannelEvent::OnClose => shared.report(Event::Closed("the far end closed the connection")).await,
+            _ => {}
+        }
+    }
+}
+
+async fn ping(shared: Arc<Shared>, channel: Arc<dyn DataChannel>) {
+    let mut sent = 0;
+    loop {
+        let interval = if sent < FIRST_PINGS { FIRST_PING_INTERVAL } else { PING_INTERVAL };
+        tokio::time::sleep(interval).await;
+        if shared.verified.load(Ordering::Relaxed) {
+            let ping = control::Message::Ping { sent_us: shared.now_us() };
+            // Not open yet, or not any more.
+            sent += u32::from(channel.try_send_text(&ping.write()).await.is_ok());
+        }
+    }
+}

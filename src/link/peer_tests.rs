@@ -1,0 +1,140 @@
+//! Two peer connections in one process, over real sockets.
+
+use super::Config;
+use super::incoming::Delivery;
+use super::peer::{Event, Peer, Setup};
+use super::{Error, sdp};
+use crate::codec::AccessUnit;
+use crate::media::PortalClock;
+use crate::ops::Figures;
+use crate::pairing::{Fingerprint, Identity};
+use crossbeam_channel::Receiver;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::peer_connection::RTCCertificate;
+
+struct End {
+    setup: Arc<Setup>,
+    events: mpsc::Receiver<(u64, Event)>,
+    units: Receiver<AccessUnit>,
+    keyframes: Arc<std::sync::atomic::AtomicU64>,
+}
+
+fn end(identity: &Identity, pinned: Fingerprint) -> End {
+    let (events_in, events) = mpsc::channel(64);
+    let (units_in, units) = crossbeam_channel::bounded(8);
+    let keyframes = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let asked = keyframes.clone();
+    let provider = rtc::crypto::default_provider().unwrap();
+    let setup = Setup {
+        config: Config { addresses: vec![[127, 0, 0, 1].into()], ..Default::default() },
+        certificate: RTCCertificate::from_pem(&identity.pem(), provider.crypto()).unwrap(),
+        pinned,
+        clock: PortalClock::start(),
+        figures: Arc::new(Figures::default()),
+        on_keyframe_request: Arc::new(move || {
+            asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }),
+        on_target_bps: Arc::new(|_| {}),
+        delivery: Arc::new(Delivery::new(units_in)),
+        events: events_in,
+    };
+    End { setup: Arc::new(setup), events, units, keyframes }
+}
+
+impl End {
+    async fn until(&mut self, wanted: Event) {
+        let waiting = async {
+            while let Some((_, event)) = self.events.recv().await {
+                if event == wanted {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in time");
+    }
+}
+
+fn unit(n: u64, keyframe: bool, bytes: usize) -> Vec<u8> {
+    let mut data = vec![];
+    if keyframe {
+        data.extend([0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 0, 1, 0x68, 4, 5]);
+    }
+    data.extend([0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }, 0x88]);
+    data.extend((0..bytes).map(|at| (at as u64 * 7 + n) as u8 | 2));
+    data
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_pass_between_pinned_peers() {
+    let (one, two) = (Identity::make().unwrap(), Identity::make().unwrap());
+    let (mut a, mut b) = (end(&one, two.fingerprint()), end(&two, one.fingerprint()));
+    let start = Instant::now();
+    let (offering, answering) = (Peer::new(&a.setup, 1).await.unwrap(), Peer::new(&b.setup, 1).await.unwrap());
+    println!("built after {:?}", start.elapsed());
+    let offer = offering.offer().await.unwrap();
+    println!("offer after {:?}, {} bytes", start.elapsed(), offer.len());
+    let answer = answering.answer(offer).await.unwrap();
+    offering.accept(answer).await.unwrap();
+    println!("answered after {:?}", start.elapsed());
+    a.until(Event::Connected).await;
+    b.until(Event::Connected).await;
+    println!("connected after {:?}", start.elapsed());
+    let path = offering.path().await.unwrap();
+    answering.path().await.unwrap();
+    let mut packetizer = super::packetizer::Packetizer::new(path.stream);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut delays = vec![];
+    for n in 0..60 {
+        let (data, captured) = (unit(n, n == 0, 9_000), Instant::now());
+        let mut packets = vec![];
+        packetizer.packets(&data, a.setup.clock.since_unix(captured), &mut packets);
+        for packet in packets {
+            path.track.write_rtp(packet).await.unwrap();
+        }
+        let units = b.units.clone();
+        let received = tokio::task::spawn_blocking(move || units.recv_timeout(Duration::from_secs(5)));
+        let received = received.await.unwrap().expect("the unit comes");
+        delays.push(captured.elapsed());
+        assert_eq!((&received.data[..], received.keyframe, received.number), (&data[..], n == 0, n + 1));
+        let shift = received.captured.expect("clocks are related").max(captured) - captured;
+        assert!(shift < Duration::from_millis(20), "{shift:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    delays.sort();
+    println!("write to whole: p50 {:?}, p95 {:?}", delays[30], delays[57]);
+    answering.request_keyframe();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(a.keyframes.load(std::sync::atomic::Ordering::Relaxed), 1);
+    offering.close().await;
+    b.until(Event::Closed("the far end closed the connection")).await;
+    println!("{:?}", b.setup.figures.snapshot(Instant::now()).incoming);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_refused_before_anything_happens() {
+    let (one, two, stranger) = (Identity::make().unwrap(), Identity::make().unwrap(), Identity::make().unwrap());
+    let a = end(&one, two.fingerprint());
+    let s = end(&stranger, one.fingerprint());
+    let offer = Peer::new(&s.setup, 1).await.unwrap().offer().await.unwrap();
+    let refused = Peer::new(&a.setup, 1).await.unwrap().answer(offer).await.unwrap_err();
+    let expected = sdp::Error::NotPinned(stranger.fingerprint());
+    assert!(matches!(&refused, Error::Description(it) if it.to_string() == expected.to_string()), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_fingerprint_does_not_survive_the_handshake() {
+    let (one, two, stranger) = (Identity::make().unwrap(), Identity::make().unwrap(), Identity::make().unwrap());
+    let (mut a, s) = (end(&one, two.fingerprint()), end(&stranger, one.fingerprint()));
+    let (offering, forging) = (Peer::new(&a.setup, 1).await.unwrap(), Peer::new(&s.setup, 1).await.unwrap());
+    let answer = forging.answer(offering.offer().await.unwrap()).await.unwrap();
+    let forged = answer.replace(&stranger.fingerprint().to_string(), &two.fingerprint().to_string());
+    let forged = forged
+        .replace(&stranger.fingerprint().to_string().to_lowercase(), &two.fingerprint().to_string().to_lowercase());
+    assert_ne!(forged, answer);
+    offering.accept(forged).await.unwrap();
+    let connected = tokio::time::timeout(Duration::from_secs(2), a.until(Event::Connected)).await;
+    assert!(connected.is_err(), "connected to a stranger");
+}
