@@ -64,6 +64,7 @@ impl Rig {
 
         let mut base = Config::default();
         base.encode.bitrate_bps = setup.bitrate_bps;
+        base.link.max_bps = setup.bitrate_bps;
         (base.source.width, base.source.height) = setup.video;
         base.source.time_code = true;
         base.source.kind = Kind::Scene;
@@ -86,6 +87,8 @@ impl Rig {
             configs[0].signaling.listen = format!("{first}:7413");
             configs[1].signaling.listen = format!("{second}:7413");
             configs[1].signaling.dial = format!("{first}:7413");
+            // Whatever the namespace has.
+            configs.iter_mut().for_each(|config| config.link.addresses.clear());
         }
 
         let (mut screens, mut probes, mut plans) = (vec![], vec![], vec![]);
