@@ -5,6 +5,7 @@
 pub mod capture;
 pub mod codec;
 pub mod config;
+pub mod demo;
 pub mod display;
 pub mod link;
 pub mod media;

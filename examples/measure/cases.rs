@@ -234,7 +234,6 @@ fn kill(tools: &Tools) -> Result<Rows, Trouble> {
     let (mut slates, mut again) = (vec![], vec![]);
     for _ in 0..ROUNDS {
         std::thread::sleep(SETTLE);
-        let killed = Instant::now();
         rig.kill(1);
         let commanded_ms = now_ms();
         rig.start(1)?;
@@ -243,7 +242,7 @@ fn kill(tools: &Tools) -> Result<Rows, Trouble> {
         std::thread::sleep(SETTLE);
 
         rig.kill(1);
-        let killed = killed.max(Instant::now());
+        let killed = Instant::now();
         while rig.status(0).is_some_and(|status| matches!(status.view.slate, Slate::Hidden | Slate::Paused)) {
             if killed.elapsed() > PATIENCE {
                 return Err(Trouble::Failed("the survivor never shows a slate".into()));
