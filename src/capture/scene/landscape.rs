@@ -239,8 +239,8 @@ impl View {
     }
 }
 
-/// Roughly normal, a little over one code value.
+/// Roughly normal, a little under one code value.
 fn grain(length: usize) -> Vec<i8> {
     let sum = |n: u64| (0..4).map(|k| unit(n * 4 + k)).sum::<f32>() - 2.0;
-    (0..length as u64).map(|n| (2.2 * sum(n)).round() as i8).collect()
+    (0..length as u64).map(|n| (1.4 * sum(n)).round() as i8).collect()
 }
