@@ -3,6 +3,8 @@
 use crate::{Tools, Trouble};
 use screen_portal::demo::Child;
 use serde::Deserialize;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -65,10 +67,19 @@ impl Probe {
 
     /// All that it has seen so far.
     pub fn seen(&self) -> Vec<Seen> {
-        // The last line may be half written; what does not parse is not there yet.
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let line = |line: &str| serde_json::from_str::<Line>(line).ok();
-        text.lines().filter_map(line).filter_map(Line::seen).collect()
+        parse(&std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
+    /// What it saw in about the last half minute: cheap enough to be asked all the time beside what is measured.
+    fn recently_seen(&self) -> Vec<Seen> {
+        const BYTES: u64 = 65_536;
+        let mut text = String::new();
+        let read = File::open(&self.log).and_then(|mut log| {
+            let end = log.metadata()?.len();
+            log.seek(SeekFrom::Start(end.saturating_sub(BYTES)))?;
+            log.read_to_string(&mut text)
+        });
+        if read.is_ok() { parse(&text) } else { vec![] }
     }
 
     /// Waits for the first picture that was made at or after `since_ms`, and says when it was seen.
@@ -90,12 +101,17 @@ impl Probe {
     fn wait(&self, limit: Duration, wanted: impl Fn(&Seen) -> Option<f64>) -> Option<f64> {
         let until = Instant::now() + limit;
         loop {
-            match self.seen().iter().find_map(&wanted) {
+            match self.recently_seen().iter().find_map(&wanted) {
                 None if Instant::now() < until => std::thread::sleep(Duration::from_millis(50)),
                 found => return found,
             }
         }
     }
+}
+
+/// The first and the last line may be cut; what does not parse is left out.
+fn parse(log: &str) -> Vec<Seen> {
+    log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()).filter_map(Line::seen).collect()
 }
 
 impl Line {
@@ -164,8 +180,7 @@ mod tests {
     fn a_log_becomes_figures() {
         let log = "{\"t\":1010.00,\"ms\":1000,\"n\":65535,\"lat\":10.00}\n{\"t\":1050.50,\"ms\":1033,\"n\":0,\"lat\":17.50}\n\
                    {\"t\":1080.00,\"gone\":1}\n{\"t\":1110.00,\"ms\":1100,\"n\":2,\"lat\":10.0}\n{\"end\":1,\"sec\":1.0}\n{\"t\":11";
-        let seen: Vec<Seen> =
-            log.lines().filter_map(|l| serde_json::from_str::<Line>(l).ok()).filter_map(Line::seen).collect();
+        let seen = parse(log);
         assert_eq!(seen.len(), 4);
         assert_eq!(seen[2], Seen::Gone { at_ms: 1080.0 });
         let summary = summary(&seen, 0.0, 2000.0).unwrap();
