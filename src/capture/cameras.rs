@@ -282,8 +282,9 @@ mod tests {
             ("Attic", None, &[]),
         ];
         for (wanted, lost, expected) in table {
-            let tried = candidates(&cameras, wanted, lost.as_ref()).map(|c| c.iter().map(|c| c.number).collect());
-            assert_eq!(tried.unwrap_or_default(), *expected, "{wanted:?} {lost:?}");
+            let tried = candidates(&cameras, wanted, lost.as_ref()).unwrap_or_default();
+            let tried: Vec<u32> = tried.iter().map(|camera| camera.number).collect();
+            assert_eq!(tried, *expected, "{wanted:?} {lost:?}");
         }
         let message = |wanted| candidates(&cameras[2..], wanted, None).unwrap_err().to_string();
         assert!(message("Attic").contains("\"Attic\" is not there, only \"Wide Cam (usb-3)\", \"Door (usb-4)\""));
