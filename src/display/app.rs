@@ -23,6 +23,7 @@ use bevy::prelude::*;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
+use bevy::winit::WinitPlugin;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -54,7 +55,8 @@ pub struct Inputs {
 /// Looks for a window system and a graphics driver first, and returns what is missing in one line.
 pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
     let start = Instant::now();
-    let server = Server::find()?;
+    let found = Server::find()?;
+    let server = found.server;
     let gpu = Gpu::open()?;
     let adapter = gpu.adapter.get_info();
     tracing::info!(
@@ -68,6 +70,7 @@ pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
     // What Bevy or winit panic about nevertheless must not keep the portal from saying goodbye to the far end.
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let mut app = assemble(config, inputs, server, gpu, failure.clone());
+        drop(found);
         tracing::debug!(gpu_ms, app_ms = start.elapsed().as_millis(), "display assembled");
         app.run()
     }));
@@ -86,7 +89,7 @@ pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
 #[derive(Resource)]
 struct Stop(Arc<AtomicBool>);
 
-fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu, failure: Failure) -> App {
+pub(super) fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu, failure: Failure) -> App {
     let handed_over = HandedOver::default();
     let wake = WakePlugin::new(&inputs, handed_over.clone());
     let Inputs { remote, self_view, view, figures, commands, site, stop, .. } = inputs;
@@ -104,6 +107,8 @@ fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu, failure: F
         // Rendering a picture while the next update runs would only make it older.
         .disable::<PipelinedRenderingPlugin>()
         .set(TaskPoolPlugin { task_pool_options: few_threads() })
+        // Tests do not run on the main thread.
+        .set(WinitPlugin { run_on_any_thread: cfg!(test) })
         .set(bevy::window::WindowPlugin {
             // Made when the monitors are known; and its loss is not the end.
             primary_window: None,

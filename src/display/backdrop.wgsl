@@ -15,7 +15,7 @@ struct Params {
 
 struct Vertex {
     @builtin(position) position: vec4<f32>,
-    @location(0) st: vec2<f32>,
+    @location(0) @interpolate(linear) st: vec2<f32>,
 }
 
 @vertex

@@ -75,7 +75,20 @@ impl Plugin for CanvasPlugin {
         app.insert_resource(canvas)
             .add_systems(Startup, spawn_camera)
             .add_systems(PostUpdate, (follow_window, paint).chain().before(CameraUpdateSystems))
-            .add_systems(PostUpdate, measure.after(UiSystems::PostLayout));
+            .add_systems(PostUpdate, measure.after(UiSystems::PostLayout))
+            // Hundreds of nodes are laid out again only when something on the canvas has changed.
+            .configure_sets(
+                PostUpdate,
+                (
+                    UiSystems::Prepare,
+                    UiSystems::Propagate,
+                    UiSystems::Content,
+                    UiSystems::Layout,
+                    UiSystems::PostLayout,
+                    UiSystems::Stack,
+                )
+                    .run_if(|canvas: Res<Canvas>| canvas.painting),
+            );
     }
 }
 
@@ -106,8 +119,8 @@ fn blank(size: Extent) -> Image {
         TextureFormat::Rgba8Unorm,
         Some(TextureFormat::Rgba8UnormSrgb),
     );
-    // Painted before it is shown: no need to upload nothing.
-    image.data = None;
+    // Painted before it is shown: nothing to upload, and nothing to carry over from another size.
+    (image.data, image.copy_on_resize) = (None, false);
     image
 }
 

@@ -54,6 +54,11 @@ pub mod wake;
 #[cfg(feature = "kiosk")]
 pub mod window;
 
+#[cfg(all(test, feature = "kiosk"))]
+mod pixel_tests;
+#[cfg(all(test, feature = "kiosk"))]
+mod window_tests;
+
 #[cfg(feature = "kiosk")]
 pub use app::{Inputs, run};
 pub use config::{Config, Fit, PresentMode, Rotation};

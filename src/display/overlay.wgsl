@@ -12,7 +12,7 @@ struct Params {
 
 struct Vertex {
     @builtin(position) position: vec4<f32>,
-    @location(0) at: vec2<f32>,
+    @location(0) @interpolate(linear) at: vec2<f32>,
 }
 
 @vertex

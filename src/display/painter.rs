@@ -66,7 +66,7 @@ impl Painter {
     pub fn new(device: &wgpu::Device, target: wgpu::TextureFormat, software: bool) -> Self {
         let picture_shader = shader(device, "picture", include_str!("video.wgsl"));
         let (plane, uniform) = (texture_entry, uniform_entry);
-        let picture_layout = group_layout(device, &[plane(0), plane(1), plane(2), sampler_entry(3), uniform(4)]);
+        let picture_layout = group_layout(device, &[plane(0), plane(1), sampler_entry(2), uniform(3)]);
         let backdrop_layout = group_layout(device, &[uniform(0)]);
         let overlay_layout = group_layout(device, &[texture_entry(0), sampler_entry(1), uniform(2)]);
         let sampler = |filter| {
@@ -125,7 +125,7 @@ impl Painter {
         self.software
     }
 
-    /// Textures for pictures of this size and layout.
+    /// Textures for pictures of this size.
     pub fn planes(&self, device: &wgpu::Device, format: Format) -> Planes {
         Planes::new(device, &self.picture_layout, &self.bilinear, format)
     }
@@ -140,11 +140,7 @@ impl Painter {
                 Sampling::Shrunk => 2.0,
             };
             let flag = |set: bool| if set { 1.0 } else { 0.0 };
-            let constants = [
-                ("INTERLEAVED", flag(drawn_as.interleaved)),
-                ("SAMPLING", sampling),
-                ("ROUNDED", flag(drawn_as.rounded)),
-            ];
+            let constants = [("SAMPLING", sampling), ("ROUNDED", flag(drawn_as.rounded))];
             let blend = drawn_as.rounded.then_some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING);
             pipeline(device, &self.picture_pipeline_layout, &self.picture_shader, self.target, blend, &constants)
         });

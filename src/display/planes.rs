@@ -3,44 +3,39 @@
 use super::fit::{Placement, Sampling};
 use crate::media::{Colour, Format, Frame, Layout, Matrix, Plane, Range};
 
-/// Persistent textures for pictures of one size and layout.
+/// Persistent textures for pictures of one size: luma, and interleaved chroma. Planar chroma (I420) is interleaved on its way: that costs
+/// the processor a tenth of a millisecond, and saves a texture read per pixel, which software rasterisers pay dearly for.
 #[derive(Debug)]
 pub struct Planes {
     format: Format,
     luma: wgpu::Texture,
     chroma: wgpu::Texture,
-    /// Cr of an I420 picture.
-    chroma_v: Option<wgpu::Texture>,
+    /// Room for interleaving, empty as long as no planar picture came.
+    interleaved: Vec<u8>,
     params: wgpu::Buffer,
     written: Option<Params>,
     pub(super) bind_group: wgpu::BindGroup,
     pub(super) drawn_as: DrawnAs,
 }
 
-/// What the shader is told: 7 vectors, see `video.wgsl`.
-type Params = [f32; 28];
-const PARAMS_BYTES: u64 = 28 * 4;
+/// What the shader is told: 6 vectors, see `video.wgsl`.
+type Params = [f32; 24];
+const PARAMS_BYTES: u64 = 24 * 4;
 
 /// Which variant of the pipeline a picture needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DrawnAs {
-    pub interleaved: bool,
     pub sampling: Sampling,
     pub rounded: bool,
 }
 
 impl Planes {
-    /// Textures for pictures of the size and layout of `format`.
+    /// Textures for pictures of the size of `format`.
     pub fn new(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, sampler: &wgpu::Sampler, format: Format) -> Self {
-        let texture = |halved: bool, samples| {
-            let shift = u32::from(halved);
+        let texture = |width: u32, height: u32, samples| {
             device.create_texture(&wgpu::TextureDescriptor {
                 label: Some("picture plane"),
-                size: wgpu::Extent3d {
-                    width: (format.size.width >> shift).max(1),
-                    height: (format.size.height >> shift).max(1),
-                    depth_or_array_layers: 1,
-                },
+                size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
                 mip_level_count: 1,
                 sample_count: 1,
                 dimension: wgpu::TextureDimension::D2,
@@ -49,11 +44,9 @@ impl Planes {
                 view_formats: &[],
             })
         };
-        let interleaved = format.layout == Layout::Nv12;
-        let luma = texture(false, wgpu::TextureFormat::R8Unorm);
-        let chroma =
-            texture(true, if interleaved { wgpu::TextureFormat::Rg8Unorm } else { wgpu::TextureFormat::R8Unorm });
-        let chroma_v = (!interleaved).then(|| texture(true, wgpu::TextureFormat::R8Unorm));
+        let (width, height) = (format.size.width.max(2), format.size.height.max(2));
+        let luma = texture(width, height, wgpu::TextureFormat::R8Unorm);
+        let chroma = texture(width / 2, height / 2, wgpu::TextureFormat::Rg8Unorm);
         let params = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("picture parameters"),
             size: PARAMS_BYTES,
@@ -68,19 +61,17 @@ impl Planes {
             entries: &[
                 entry(0, wgpu::BindingResource::TextureView(&view(&luma))),
                 entry(1, wgpu::BindingResource::TextureView(&view(&chroma))),
-                // NV12 has no such plane; the shader does not read it then.
-                entry(2, wgpu::BindingResource::TextureView(&view(chroma_v.as_ref().unwrap_or(&chroma)))),
-                entry(3, wgpu::BindingResource::Sampler(sampler)),
-                entry(4, params.as_entire_binding()),
+                entry(2, wgpu::BindingResource::Sampler(sampler)),
+                entry(3, params.as_entire_binding()),
             ],
         });
-        let drawn_as = DrawnAs { interleaved, sampling: Sampling::Smooth, rounded: false };
-        Self { format, luma, chroma, chroma_v, params, written: None, bind_group, drawn_as }
+        let drawn_as = DrawnAs { sampling: Sampling::Smooth, rounded: false };
+        Self { format, luma, chroma, interleaved: Vec::new(), params, written: None, bind_group, drawn_as }
     }
 
-    /// Whether pictures of this format go into these textures. Colour does not matter: it is a parameter.
+    /// Whether pictures of this format go into these textures. Only their size matters.
     pub fn take(&self, format: Format) -> bool {
-        self.format.size == format.size && self.format.layout == format.layout
+        self.format.size == format.size
     }
 
     /// The format of the picture that is in them.
@@ -92,16 +83,15 @@ impl Planes {
     /// The picture must be one that [`Planes::take`] accepts.
     pub fn upload(&mut self, queue: &wgpu::Queue, frame: &Frame) {
         debug_assert!(self.take(frame.format));
-        self.format.colour = frame.format.colour;
-        match &self.chroma_v {
-            Some(chroma_v) => {
-                write(queue, &self.luma, 1, frame.plane(Plane::Y));
-                write(queue, &self.chroma, 1, frame.plane(Plane::U));
-                write(queue, chroma_v, 1, frame.plane(Plane::V));
-            }
-            None => {
-                write(queue, &self.luma, 1, frame.plane(Plane::Y));
-                write(queue, &self.chroma, 2, frame.plane(Plane::Uv));
+        self.format = frame.format;
+        write(queue, &self.luma, 1, frame.plane(Plane::Y));
+        match frame.format.layout {
+            Layout::Nv12 => write(queue, &self.chroma, 2, frame.plane(Plane::Uv)),
+            Layout::I420 => {
+                let (u, v) = (frame.plane(Plane::U), frame.plane(Plane::V));
+                self.interleaved.resize(2 * u.len(), 0);
+                interleave(u, v, &mut self.interleaved);
+                write(queue, &self.chroma, 2, &self.interleaved);
             }
         }
     }
@@ -113,18 +103,17 @@ impl Planes {
             Sampling::Exact if !software => Sampling::Smooth,
             sampling => sampling,
         };
-        self.drawn_as = DrawnAs { interleaved: self.chroma_v.is_none(), sampling, rounded: radius > 0.0 };
+        self.drawn_as = DrawnAs { sampling, rounded: radius > 0.0 };
         let (x, y) = (placement.samples.x, placement.samples.y);
-        let [red, green, blue] = to_rgb(self.format.colour);
+        let Conversion { luma, offset, weights } = conversion(self.format.colour);
         let (width, height) = (self.format.size.width as f32, self.format.size.height as f32);
         let (across, down) = (placement.area.width as f32, placement.area.height as f32);
-        let mut params: Params = [0.0; 28];
+        let mut params: Params = [0.0; 24];
         let vectors = [
             [x[0], x[1], x[2], 0.0],
             [y[0], y[1], y[2], 0.0],
-            red,
-            green,
-            blue,
+            weights,
+            [luma, offset, 0.0, 0.0],
             [width, height, width.recip(), height.recip()],
             [across, down, radius, 0.0],
         ];
@@ -147,6 +136,14 @@ pub(super) fn put_floats(bytes: &mut [u8], values: &[f32]) {
     }
 }
 
+/// U, V, U, V … Vectorised by the compiler.
+fn interleave(u: &[u8], v: &[u8], into: &mut [u8]) {
+    for ((pair, u), v) in into.chunks_exact_mut(2).zip(u).zip(v) {
+        pair[0] = *u;
+        pair[1] = *v;
+    }
+}
+
 fn write(queue: &wgpu::Queue, texture: &wgpu::Texture, bytes_per_sample: u32, samples: &[u8]) {
     let layout = wgpu::TexelCopyBufferLayout {
         offset: 0,
@@ -156,40 +153,49 @@ fn write(queue: &wgpu::Queue, texture: &wgpu::Texture, bytes_per_sample: u32, sa
     queue.write_texture(texture.as_image_copy(), samples, layout, texture.size());
 }
 
-/// The rows of the matrix from (Y, Cb, Cr, 1), each code value divided by 255, to R'G'B' from 0 to 1: H.273 equations 8.3,
-/// with the luma weights of BT.601 and BT.709.
-pub fn to_rgb(colour: Colour) -> [[f32; 4]; 3] {
+/// From code values divided by 255 to R'G'B' from 0 to 1:
+/// `base = luma * Y + offset`, and with chroma around 0: `R = base + weights[0] * Cr`, `G = base + weights[1] * Cb + weights[2] * Cr`,
+/// `B = base + weights[3] * Cb`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conversion {
+    /// Scales luma.
+    pub luma: f32,
+    /// Takes black to 0.
+    pub offset: f32,
+    /// Of chroma, see above.
+    pub weights: [f32; 4],
+}
+
+/// The conversion for pictures coded like this: H.273 equations 8.3, with the luma weights of BT.601 and BT.709.
+pub fn conversion(colour: Colour) -> Conversion {
     let (kr, kb) = match colour.matrix {
         Matrix::Bt601 => (0.299, 0.114),
         Matrix::Bt709 => (0.2126, 0.0722),
     };
     let kg = 1.0 - kr - kb;
     // Black, the span of luma and the span of chroma in code values.
-    let (black, luma, chroma) = match colour.range {
+    let (black, luma, chroma): (f64, f64, f64) = match colour.range {
         Range::Limited => (16.0, 219.0, 224.0),
         Range::Full => (0.0, 255.0, 255.0),
     };
-    let (luma, chroma) = (255.0 / luma, 255.0 / chroma);
-    let row = |cb: f64, cr: f64| {
-        let offset = -luma * black / 255.0 - (cb + cr) * chroma * 128.0 / 255.0;
-        [luma as f32, (cb * chroma) as f32, (cr * chroma) as f32, offset as f32]
-    };
-    [
-        row(0.0, 2.0 * (1.0 - kr)),
-        row(-2.0 * kb * (1.0 - kb) / kg, -2.0 * kr * (1.0 - kr) / kg),
-        row(2.0 * (1.0 - kb), 0.0),
-    ]
+    let chroma = 255.0 / chroma;
+    let weights = [2.0 * (1.0 - kr), -2.0 * kb * (1.0 - kb) / kg, -2.0 * kr * (1.0 - kr) / kg, 2.0 * (1.0 - kb)];
+    Conversion {
+        luma: (255.0 / luma) as f32,
+        offset: (-black / luma) as f32,
+        weights: weights.map(|weight| (weight * chroma) as f32),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rgb(colour: Colour, code: [f32; 3]) -> [i32; 3] {
-        to_rgb(colour).map(|row| {
-            let value = row[0] * code[0] + row[1] * code[1] + row[2] * code[2] + row[3] * 255.0;
-            value.round() as i32
-        })
+    fn rgb(colour: Colour, [y, cb, cr]: [f32; 3]) -> [i32; 3] {
+        let Conversion { luma, offset, weights } = conversion(colour);
+        let (base, cb, cr) = (luma * y + offset * 255.0, cb - 128.0, cr - 128.0);
+        [base + weights[0] * cr, base + weights[1] * cb + weights[2] * cr, base + weights[3] * cb]
+            .map(|value| (value.round() as i32).clamp(0, 255))
     }
 
     #[test]

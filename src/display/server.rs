@@ -2,10 +2,13 @@
 
 use super::Error;
 use bevy::window::RawHandleWrapper;
+use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use wgpu::rwh::RawWindowHandle;
 use x11rb::connection::Connection;
+use x11rb::errors::ConnectError;
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt, InputFocus};
 use x11rb::rust_connection::RustConnection;
 
@@ -22,18 +25,30 @@ pub enum Server {
     },
 }
 
+/// What was found, and for X a connection: a bare X server starts over when its last client leaves, and would throw out whoever comes just
+/// then. To be kept until the window system's own connection is there.
+#[derive(Debug)]
+pub struct Found {
+    /// The window system.
+    pub server: Server,
+    _connection: Option<RustConnection>,
+}
+
+/// For how long an X server that starts over is given time for it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 impl Server {
     /// Finds it the way winit does: Wayland if the environment names it, else X.
-    pub fn find() -> Result<Self, Error> {
+    pub fn find() -> Result<Found, Error> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if set("WAYLAND_SOCKET").is_some() {
             // An open connection that was handed to us; looking at it would use it up.
-            return Ok(Self::Wayland);
+            return Ok(Found { server: Self::Wayland, _connection: None });
         }
         if let Some(display) = set("WAYLAND_DISPLAY") {
             let socket = wayland_socket(Path::new(&display), set("XDG_RUNTIME_DIR").map(PathBuf::from));
             return match UnixStream::connect(&socket) {
-                Ok(_) => Ok(Self::Wayland),
+                Ok(_) => Ok(Found { server: Self::Wayland, _connection: None }),
                 Err(error) => Err(Error::Unreachable {
                     server: format!("WAYLAND_DISPLAY={}", display.to_string_lossy()),
                     cause: format!("{}: {error}", socket.display()),
@@ -45,8 +60,21 @@ impl Server {
             server: format!("DISPLAY={}", display.to_string_lossy()),
             cause: cause.split_whitespace().collect::<Vec<_>>().join(" "),
         };
-        let (connection, screen) = x11rb::connect(None).map_err(|error| unreachable(error.to_string()))?;
-        Ok(Self::X11 { managed: is_managed(&connection, screen) })
+        let start = Instant::now();
+        loop {
+            match x11rb::connect(None) {
+                Ok((connection, screen)) => {
+                    let server = Self::X11 { managed: is_managed(&connection, screen) };
+                    return Ok(Found { server, _connection: Some(connection) });
+                }
+                Err(ConnectError::IoError(error))
+                    if error.kind() == ErrorKind::ConnectionReset && start.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(error) => return Err(unreachable(error.to_string())),
+            }
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub fn words(view: &View) -> Option<Words> {
 }
 
 /// How long the light takes for its round.
-const ROUND: Duration = Duration::from_secs(40);
+const ROUND: Duration = Duration::from_secs(60);
 
 /// The background of a slate, `since` the display started: dark, so that a wall of it does not light the room; each kind in its colour.
 pub fn backdrop(slate: Slate, since: Duration) -> Backdrop {
@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn the_light_moves_slowly_and_stays_in_the_picture() {
         let at = |ms| backdrop(Slate::Connecting, Duration::from_millis(ms));
-        for ms in (0..80_000).step_by(125) {
-            let (now, next) = (at(ms), at(ms + 125));
+        for ms in (0..120_000).step_by(200) {
+            let (now, next) = (at(ms), at(ms + 200));
             for i in 0..2 {
                 assert!((0.0..=1.0).contains(&now.centre[i]));
                 assert!((now.centre[i] - next.centre[i]).abs() < 0.01, "a step that would be seen as a jump");

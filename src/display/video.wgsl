@@ -1,4 +1,4 @@
-// One picture in YCbCr planes, drawn once, straight into the window's image.
+// One picture in YCbCr, drawn once, straight into the window's image.
 //
 // The window's image is written through a view without sRGB conversion: code values go in as they are, and the sRGB transfer
 // function, which the picture already carries, is neither undone nor applied.
@@ -7,10 +7,10 @@ struct Params {
     // Luma sample = (dot(x.xyz, (s, t, 1)), dot(y.xyz, (s, t, 1))), s and t from 0 to 1 over the area.
     x: vec4<f32>,
     y: vec4<f32>,
-    // R'G'B' = dot(row, (Y, Cb, Cr, 1)), range and matrix in one.
-    red: vec4<f32>,
-    green: vec4<f32>,
-    blue: vec4<f32>,
+    // Of chroma: Cr in red, Cb and Cr in green, Cb in blue.
+    weights: vec4<f32>,
+    // Scale and offset of luma.
+    luma: vec4<f32>,
     // Luma width and height in samples, and one divided by each.
     size: vec4<f32>,
     // Width and height of the area in pixels, radius of its corners in pixels, unused.
@@ -19,12 +19,9 @@ struct Params {
 
 @group(0) @binding(0) var luma: texture_2d<f32>;
 @group(0) @binding(1) var chroma: texture_2d<f32>;
-@group(0) @binding(2) var chroma_v: texture_2d<f32>;
-@group(0) @binding(3) var bilinear: sampler;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(2) var bilinear: sampler;
+@group(0) @binding(3) var<uniform> params: Params;
 
-// Cb and Cr in one plane (NV12) instead of two (I420).
-override INTERLEAVED: bool = false;
 // 0: one sample is one pixel. 1: bilinear. 2: four bilinear taps.
 override SAMPLING: u32 = 1u;
 // Rounded corners, blended.
@@ -32,8 +29,9 @@ override ROUNDED: bool = false;
 
 struct Vertex {
     @builtin(position) position: vec4<f32>,
-    @location(0) sample: vec2<f32>,
-    @location(1) pixel: vec2<f32>,
+    // Linear: nothing here has depth, and a software rasteriser would divide by it for each pixel.
+    @location(0) @interpolate(linear) sample: vec2<f32>,
+    @location(1) @interpolate(linear) pixel: vec2<f32>,
 }
 
 @vertex
@@ -51,22 +49,15 @@ fn smooth_at(sample: vec2<f32>) -> vec3<f32> {
     let at = sample * params.size.zw;
     // Chroma samples sit on the left one of their two luma samples (H.273 chroma location 0): half a luma sample to the right.
     let beside = at + vec2(0.5 * params.size.z, 0.0);
-    let y = textureSampleLevel(luma, bilinear, at, 0.0).r;
-    let c = textureSampleLevel(chroma, bilinear, beside, 0.0);
-    if INTERLEAVED {
-        return vec3(y, c.rg);
-    }
-    return vec3(y, c.r, textureSampleLevel(chroma_v, bilinear, beside, 0.0).r);
+    return vec3(
+        textureSampleLevel(luma, bilinear, at, 0.0).r,
+        textureSampleLevel(chroma, bilinear, beside, 0.0).rg,
+    );
 }
 
 fn exact_at(sample: vec2<f32>) -> vec3<f32> {
     let at = vec2<i32>(sample);
-    let y = textureLoad(luma, at, 0).r;
-    let c = textureLoad(chroma, at / 2, 0);
-    if INTERLEAVED {
-        return vec3(y, c.rg);
-    }
-    return vec3(y, c.r, textureLoad(chroma_v, at / 2, 0).r);
+    return vec3(textureLoad(luma, at, 0).r, textureLoad(chroma, at >> vec2(1u), 0).rg);
 }
 
 fn shrunk_at(sample: vec2<f32>) -> vec3<f32> {
@@ -87,9 +78,16 @@ fn fragment(in: Vertex) -> @location(0) vec4<f32> {
     } else {
         code = shrunk_at(in.sample);
     }
-    let yuv = vec4(code, 1.0);
-    let rgb = clamp(vec3(dot(params.red, yuv), dot(params.green, yuv), dot(params.blue, yuv)), vec3(0.0), vec3(1.0));
+    let base = code.x * params.luma.x + params.luma.y;
+    let cb = code.y - 128.0 / 255.0;
+    let cr = code.z - 128.0 / 255.0;
+    let rgb = vec3(
+        base + params.weights.x * cr,
+        base + params.weights.y * cb + params.weights.z * cr,
+        base + params.weights.w * cb,
+    );
     if !ROUNDED {
+        // What is out of range is clamped as it is stored.
         return vec4(rgb, 1.0);
     }
     // Distance from the rounded rectangle's edge, in pixels; negative inside. A light line of 2 pixels lies on it.
@@ -97,5 +95,5 @@ fn fragment(in: Vertex) -> @location(0) vec4<f32> {
     let distance = length(max(corner, vec2(0.0))) + min(max(corner.x, corner.y), 0.0) - params.area.z;
     let alpha = clamp(0.5 - distance, 0.0, 1.0);
     let line = 0.65 * clamp(distance + 2.5, 0.0, 1.0);
-    return vec4(mix(rgb, vec3(0.92, 0.95, 0.97), line) * alpha, alpha);
+    return vec4(mix(saturate(rgb), vec3(0.92, 0.95, 0.97), line) * alpha, alpha);
 }

@@ -20,7 +20,7 @@ const ALONE_AFTER: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(1);
 
 /// How often a slate's light moves.
-pub const SLATE_STEP: Duration = Duration::from_millis(125);
+pub const SLATE_STEP: Duration = Duration::from_millis(200);
 
 /// Connects the waker, follows the view, and lets the loop sleep.
 pub struct WakePlugin {
