@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod capture;
+pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod demo;

@@ -170,24 +170,27 @@ fn section(name: &str, origin: Origin) -> Result<&'static Section, Error> {
 
 /// The first form of the value that the key takes. All keys have defaults, so each can be tried alone.
 fn accepted(section: &'static Section, key: &str, entry: &Entry) -> Result<toml::Value, Error> {
-    let mut problem = None;
+    let mut problems = Vec::new();
     for candidate in &entry.candidates {
         match (section.accepts)([(key.to_string(), candidate.clone())].into_iter().collect()) {
             Ok(()) => return Ok(candidate.clone()),
-            Err(error) => problem = problem.or(Some(error.message().to_owned())),
+            Err(error) => problems.push(error.message().to_owned()),
         }
     }
+    // That the key wants another type says nothing about the candidate that has the right one.
+    let telling = problems.iter().find(|problem| !problem.starts_with("invalid type")).or(problems.first());
     Err(Error::Value {
         origin: entry.origin.clone(),
         section: section.name,
         key: key.into(),
-        problem: problem.unwrap_or_default(),
+        problem: telling.cloned().unwrap_or_default(),
     })
 }
 
 /// `value` as TOML if it is that, and as plain text: only the key knows which one it wants.
 fn candidates(value: &str) -> Vec<toml::Value> {
     #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct One {
         value: toml::Value,
     }
