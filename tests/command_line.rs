@@ -37,7 +37,8 @@ fn the_identity_is_made_once_and_printed_alone() {
 fn wrong_configurations_end_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("portal.toml"), "[source]\nfps = 300\n").unwrap();
-    let wrong: [(&[&str], &[(&str, &str)], i32, &str); 5] = [
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+    let wrong: [Case; 5] = [
         (&["identity"], &[], 3, "portal.toml, line 2: [source] fps"),
         (&["check", "--fps", "0"], &[], 3, "flag --fps"),
         (&["--fps=30", "identity"], &[("SCREEN_PORTAL_SOURCE_FSP", "1")], 3, "variable SCREEN_PORTAL_SOURCE_FSP"),

@@ -26,8 +26,16 @@ pub fn read(path: &Path) -> Result<String, Error> {
 
 type Sections = BTreeMap<String, Spanned<BTreeMap<String, Spanned<toml::Value>>>>;
 
-/// All that the file sets, and the sections that it names, with their lines.
-pub fn parse(path: &Path, text: &str) -> Result<(Vec<Entry>, Vec<(String, Origin)>), Error> {
+/// What a file says.
+pub struct Contents {
+    /// All that it sets.
+    pub entries: Vec<Entry>,
+    /// The sections that it names, empty ones too.
+    pub sections: Vec<(String, Origin)>,
+}
+
+/// Takes the file apart; whether what it says exists is not asked here.
+pub fn parse(path: &Path, text: &str) -> Result<Contents, Error> {
     let at = |offset: usize| {
         let before = text.as_bytes().iter().take(offset);
         Origin::File { path: path.into(), line: 1 + before.filter(|byte| **byte == b'\n').count() }
@@ -47,5 +55,5 @@ pub fn parse(path: &Path, text: &str) -> Result<(Vec<Entry>, Vec<(String, Origin
             entries.push(Entry { section: section.clone(), key, candidates: vec![value.into_inner()], origin });
         }
     }
-    Ok((entries, named))
+    Ok(Contents { entries, sections: named })
 }

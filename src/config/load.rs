@@ -92,11 +92,11 @@ impl Config {
         let file = sources.file();
         let mut entries = Vec::new();
         if let Some(path) = &file {
-            let (of_file, named) = file::parse(path, &file::read(path)?)?;
-            for (name, origin) in named {
+            let contents = file::parse(path, &file::read(path)?)?;
+            for (name, origin) in contents.sections {
                 section(&name, origin)?;
             }
-            entries = of_file;
+            entries = contents.entries;
         }
         for (name, value) in &sources.environment {
             if let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX)
