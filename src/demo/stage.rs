@@ -1,8 +1,6 @@
 //! Where the demo's windows are: on the desktop, on a screen in memory, or nowhere.
 
-#[cfg(feature = "kiosk")]
-use super::Region;
-use super::{Error, Picture, Screen};
+use super::{Error, Picture, Region, Screen};
 use crate::display;
 use std::path::Path;
 

@@ -9,8 +9,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Packets that may wait behind a gap: a second at 20 Mb/s. A jump beyond it starts anew.
+/// Packets that may wait behind a gap: a second at 20 Mb/s.
 const WINDOW: usize = 2048;
+/// A gap of more packets (a second at 2.5 Mb/s) is an outage: it will not be repaired, so nothing waits for that.
+const MAX_GAP: usize = 256;
 /// So many packets in a row that all seem too old mean that the sender's numbers have jumped back.
 const LATE_RUN: u32 = 256;
 /// Larger access units are dropped. A keyframe of 1080p at full quality has less than 1 MB.
@@ -152,7 +154,7 @@ impl Assembler {
         }
         self.late_run = 0;
         let index = ahead as usize;
-        if ahead < 0 || index >= WINDOW {
+        if ahead < 0 || index >= WINDOW || index > self.window.len() + MAX_GAP {
             self.start_anew(packet.sequence);
             self.window.push_back(Some(packet));
         } else {

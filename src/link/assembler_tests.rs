@@ -126,7 +126,7 @@ fn duplicates_and_padding_change_nothing() {
 
 #[test]
 fn a_sender_whose_numbers_jump_is_followed() {
-    for jump in [5_000_u16, 30_000, 40_000, 60_000] {
+    for jump in [300_u16, 5_000, 30_000, 40_000, 60_000] {
         let mut sent = packets(120, 8000, Instant::now());
         let half = sent.len() / 2;
         for packet in &mut sent[half..] {

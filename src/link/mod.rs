@@ -1,9 +1,41 @@
 //! The link: the WebRTC connection to the far end, and what keeps it alive.
+//!
+//! ```text
+//!  encoder ── units_out ──► outgoing ──► packetizer ──┐            ┌── signalling (offer, answer, bye)
+//!                                                     ▼            ▼
+//!                      peer (one per attempt): interceptors ◄── session ── state (pure)
+//!                                                     │            ▲
+//!  decoder ◄── units_in ─── incoming ◄── assembler ◄──┘            └── figures: pictures presented
+//! ```
+//!
+//! [`start`] spawns a session: a task that tells a pure state machine what happens and does what it says. The
+//! machine knows when to connect, when to ask for a keyframe, when to begin a new connection beside a stalled one, and
+//! what to show meanwhile; its own documentation has the table. A peer is one WebRTC connection. Its certificate is this portal's
+//! identity, and the far end's must be the pinned one, both as its description announces it and as DTLS sees it, before a single
+//! picture is sent or delivered.
+//!
+//! *Live* means that a remote picture was presented within the last second, whatever ICE or packets say. While the far end says
+//! that its camera is missing or private, there is no picture to wait for: then an answered ping on the data channel is life,
+//! and [`Status::slate`] says why nothing is to be seen.
+//!
+//! | | |
+//! |---|---|
+//! | `state`, `backoff` | when to do what (pure) |
+//! | `session`, `peer` | the tasks and the connections |
+//! | `media_engine`, `interceptors` | what is negotiated, what each packet passes |
+//! | `packetizer`, `assembler` | access units to packets and back (pure) |
+//! | `congestion` | how fast to send (pure) |
+//! | `clock_offset`, `capture_time` | how old a picture is |
+//! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
+//!
+//! Queues: access units to the network wait in the encoder's bounded queue; when it is full the encoder drops to a keyframe.
+//! Access units to the decoder wait in a queue of eight; when it is full they are dropped up to a keyframe, which is asked for.
 
 mod addresses;
 mod assembler;
 #[cfg(test)]
 mod assembler_tests;
+mod backoff;
 mod capture_time;
 mod clock_offset;
 mod config;
@@ -19,8 +51,34 @@ mod peer;
 mod peer_tests;
 mod runtime;
 mod sdp;
+mod session;
+mod state;
+#[cfg(test)]
+mod state_tests;
+mod status;
 
 pub use config::{Config, IceServer};
+pub use status::Status;
+
+use crate::codec::AccessUnit;
+use crate::media::PortalClock;
+use crate::ops::{FarCamera, Figures, LinkState, Slate};
+use crate::pairing::{Fingerprint, Identity};
+use crate::signaling;
+use session::{Inputs, Session};
+use state::Role;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use webrtc::peer_connection::RTCCertificate;
+
+/// An orderly end takes no longer than this.
+const CLOSING: Duration = Duration::from_millis(500);
+/// Wishes that wait for the session; more than a few mean that it is stuck, and are dropped.
+const COMMANDS: usize = 16;
+/// What peers report waits here; they wait when it is full.
+const PEER_EVENTS: usize = 64;
 
 /// Why a connection cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -28,24 +86,166 @@ pub enum Error {
     /// The WebRTC library refuses or fails.
     #[error("WebRTC: {0}")]
     WebRtc(#[from] webrtc::error::Error),
+    /// This portal's own certificate is refused by the WebRTC library.
+    #[error("this portal's certificate cannot be used for DTLS: {0}; delete the identity and pair again")]
+    Certificate(String),
     /// The far end's description does not announce the pinned certificate, or is malformed.
-    #[error(transparent)]
-    Description(#[from] Refused),
+    #[error("{0}")]
+    Description(String),
     /// No local description was made.
     #[error("WebRTC made no session description")]
     NoDescription,
     /// The two ends have no codec in common.
-    #[error("the far end takes no H.264")]
+    #[error("the far end takes no H.264; is it the same program?")]
     NoCodec,
 }
 
-/// Why a session description is refused.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Refused(#[from] sdp::Error);
-
 impl From<sdp::Error> for Error {
     fn from(error: sdp::Error) -> Self {
-        Self::Description(error.into())
+        Self::Description(error.to_string())
+    }
+}
+
+/// What the link is connected to inside the portal. The calls must not block.
+pub struct Ports {
+    /// Encoded pictures to be sent. Bounded; the link takes them out at once unless the network is behind.
+    pub units_out: mpsc::Receiver<AccessUnit>,
+    /// Received pictures for the decoder. Bounded; when it is full, units are dropped up to the next keyframe.
+    pub units_in: crossbeam_channel::Sender<AccessUnit>,
+    /// The far end needs a keyframe.
+    pub on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
+    /// The encoder should aim at this bitrate, in bits per second.
+    pub on_target_bps: Arc<dyn Fn(u32) + Send + Sync>,
+    /// Whether there is somebody to send to. At the beginning there is not.
+    pub on_active: Arc<dyn Fn(bool) + Send + Sync>,
+    /// The link's status has changed.
+    pub on_view: Box<dyn Fn(Status) + Send + Sync>,
+    /// To and from the far end's signalling.
+    pub signaling: (mpsc::Sender<signaling::Message>, mpsc::Receiver<signaling::Event>),
+    /// Where to count.
+    pub figures: Arc<Figures>,
+    /// Relates this machine's monotonic clock to what is sent.
+    pub clock: PortalClock,
+}
+
+/// What the rest of the portal may want of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Reconnect,
+    RequestKeyframe,
+    Close,
+}
+
+/// Our own side, as the far end is to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Own {
+    camera: FarCamera,
+    private: bool,
+}
+
+/// The running link. Dropping it ends everything at once, without a goodbye.
+pub struct Link {
+    commands: mpsc::Sender<Command>,
+    own: watch::Sender<Own>,
+    task: JoinHandle<()>,
+}
+
+/// Starts the link; to be called inside a tokio runtime. Without a far end it only says that the portal is not paired.
+pub fn start(
+    config: Config,
+    ports: Ports,
+    identity: &Identity,
+    far_end: Option<Fingerprint>,
+    site: String,
+) -> Result<Link, Error> {
+    let (commands, commands_out) = mpsc::channel(COMMANDS);
+    let (own, own_out) = watch::channel(Own { camera: FarCamera::Unknown, private: false });
+    let task = match far_end {
+        None => tokio::spawn(unpaired(ports, commands_out)),
+        Some(far_end) => {
+            let (events, peer_events) = mpsc::channel(PEER_EVENTS);
+            let setup = peer::Setup {
+                config,
+                certificate: certificate(identity)?,
+                pinned: far_end,
+                clock: ports.clock,
+                figures: ports.figures.clone(),
+                on_keyframe_request: ports.on_keyframe_request.clone(),
+                on_target_bps: ports.on_target_bps.clone(),
+                delivery: session::delivery(&ports),
+                events,
+            };
+            // Both ends come to the same result, so they never offer at the same time.
+            let role = if identity.fingerprint() < far_end { Role::Offers } else { Role::Answers };
+            let inputs = Inputs { commands: commands_out, peer_events };
+            tokio::spawn(Session::run(Arc::new(setup), role, ports, site, own_out, inputs))
+        }
+    };
+    Ok(Link { commands, own, task })
+}
+
+fn certificate(identity: &Identity) -> Result<RTCCertificate, Error> {
+    let refused = |error: String| Error::Certificate(error);
+    let provider = rtc::crypto::default_provider().map_err(|error| refused(error.to_string()))?;
+    RTCCertificate::from_pem(&identity.pem(), provider.crypto()).map_err(|error| refused(error.to_string()))
+}
+
+/// Nobody to talk to; keeps the ports open until the end.
+async fn unpaired(ports: Ports, mut commands: mpsc::Receiver<Command>) {
+    (ports.on_view)(Status { state: LinkState::Idle, slate: Slate::NotPaired, ..Status::default() });
+    while let Some(command) = commands.recv().await {
+        if command == Command::Close {
+            break;
+        }
+    }
+}
+
+impl Link {
+    /// Starts a new connection at once, whatever the back-off says. The one in use goes on until the new one is up.
+    pub fn reconnect(&self) {
+        self.command(Command::Reconnect);
+    }
+
+    /// The decoder met damage: asks the far end for a keyframe, at most five times a second.
+    pub fn request_keyframe(&self) {
+        self.command(Command::RequestKeyframe);
+    }
+
+    fn command(&self, command: Command) {
+        if let Err(error) = self.commands.try_send(command) {
+            tracing::debug!(%error, "the link takes no command now");
+        }
+    }
+
+    /// Our camera's state, for the far end. Pictures are sent whatever is said here.
+    pub fn set_camera(&self, camera: FarCamera) {
+        self.set_own(|own| own.camera = camera);
+    }
+
+    /// Our privacy key: nothing is sent, and the far end is told why.
+    pub fn set_private(&self, private: bool) {
+        self.set_own(|own| own.private = private);
+    }
+
+    fn set_own(&self, set: impl Fn(&mut Own)) {
+        self.own.send_if_modified(|own| {
+            let before = *own;
+            set(own);
+            *own != before
+        });
+    }
+
+    /// Says goodbye and ends; within half a second.
+    pub async fn close(mut self) {
+        let _ = self.commands.send(Command::Close).await;
+        if tokio::time::timeout(CLOSING, &mut self.task).await.is_err() {
+            tracing::debug!("the link does not end in time; left to itself");
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

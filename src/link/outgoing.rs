@@ -26,20 +26,21 @@ pub(super) async fn run(
     figures: Arc<Figures>,
     clock: PortalClock,
 ) {
-    let mut current: Option<(Path, Packetizer)> = None;
+    let mut packetizer: Option<(u64, Packetizer)> = None;
     let mut started = false;
     let mut packets = Vec::new();
     while let Some(unit) = units.recv().await {
-        let wanted = paths.borrow().clone();
-        let attempt = |path: &Option<Path>| path.as_ref().map(|path| path.attempt);
-        if attempt(&wanted) != current.as_ref().map(|(path, _)| path.attempt) {
-            current = wanted.map(|path| {
-                let packetizer = Packetizer::new(path.stream);
-                (path, packetizer)
-            });
+        let Some(path) = paths.borrow().clone() else {
+            started = false;
+            figures.outgoing.dropped_before_send.one();
+            continue;
+        };
+        // One packetizer for the whole life of a connection, pauses included: its sequence numbers must not jump.
+        if packetizer.as_ref().is_none_or(|(attempt, _)| *attempt != path.attempt) {
+            packetizer = Some((path.attempt, Packetizer::new(path.stream)));
             started = false;
         }
-        let Some((path, packetizer)) = current.as_mut().filter(|_| started || unit.keyframe) else {
+        let Some((_, packetizer)) = packetizer.as_mut().filter(|_| started || unit.keyframe) else {
             figures.outgoing.dropped_before_send.one();
             continue;
         };

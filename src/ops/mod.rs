@@ -4,14 +4,12 @@
 //! log and the demo's report all read the same [`Snapshot`].
 
 mod figures;
-pub mod logging;
 mod measure;
 mod process;
 mod view;
 
 pub use figures::{
-    Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample,
-    Snapshot,
+    Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample, Snapshot,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use process::{ProcessUsage, process_usage};

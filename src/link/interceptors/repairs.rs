@@ -1,58 +1,70 @@
-//! Answers each request for a repair once per round trip.
+//! Repairs what can still be repaired, once per round trip.
 //!
 //! The far end asks for a missing packet every 20 ms until it has it. On a path with a round trip of 100 ms that would be five
 //! repairs for each loss, just when the path can bear least. As libwebrtc does, a packet that was sent again less than a round
-//! trip ago is not sent again.
+//! trip ago is not sent again. And after an outage it asks for everything that it missed: a second's worth of pictures that
+//! nobody needs any more, in front of the keyframe that everybody waits for. What is too old to be waited for is not repaired.
 
 use super::Stage;
 use crate::ops::Figures;
 use rtc::interceptor::{Packet, TaggedPacket};
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Repeats that are nearer than this are never answered, however short the round trip.
 const MIN_INTERVAL: Duration = Duration::from_millis(15);
-/// A bound on memory; more losses than this within one round trip are beyond repair anyway.
-const MAX_REMEMBERED: usize = 2048;
+/// The far end waits for repairs at most half a second (see [`crate::link::incoming`]), and the request takes its time.
+const MAX_AGE: Duration = Duration::from_millis(700);
+/// Packets remembered, as many as the NACK responder keeps.
+const REMEMBERED: usize = 1024;
 
-/// Strikes sequence numbers from NACKs (RFC 4585) that were answered less than a round trip ago.
+/// When a packet was sent, first and last.
+#[derive(Clone, Copy)]
+struct Sent {
+    sequence: u16,
+    first: Instant,
+    last: Instant,
+}
+
+/// Strikes from NACKs (RFC 4585) what was repaired less than a round trip ago and what is too old.
 pub(in crate::link) struct Repairs {
     figures: Arc<Figures>,
-    answered: HashMap<(u32, u16), Instant>,
+    /// Of our one video stream, by sequence number modulo [`REMEMBERED`].
+    sent: Vec<Option<Sent>>,
 }
 
 impl Repairs {
     pub(in crate::link) fn new(figures: Arc<Figures>) -> Self {
-        Self { figures, answered: HashMap::new() }
+        Self { figures, sent: vec![None; REMEMBERED] }
+    }
+
+    fn note(&mut self, sequence: u16, now: Instant) {
+        self.sent[usize::from(sequence) % REMEMBERED] = Some(Sent { sequence, first: now, last: now });
+    }
+
+    /// Whether a packet should be sent again now.
+    fn repair(&mut self, sequence: u16, now: Instant) -> bool {
+        // Slightly less than a round trip, so that jitter does not cost a whole interval of the far end's asking.
+        let interval = Duration::from_micros(self.figures.link.round_trip_us.get() * 9 / 10).max(MIN_INTERVAL);
+        let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
+        let Some(sent) = sent.as_mut().filter(|sent| sent.sequence == sequence) else { return false };
+        let due = sent.first == sent.last || now.saturating_duration_since(sent.last) >= interval;
+        let useful = now.saturating_duration_since(sent.first) < MAX_AGE;
+        if due && useful {
+            sent.last = now;
+        }
+        due && useful
     }
 
     fn thin(&mut self, nack: &TransportLayerNack, now: Instant) -> TransportLayerNack {
-        // Slightly less than a round trip, so that jitter does not cost a whole interval of the far end's asking.
-        let interval = Duration::from_micros(self.figures.link.round_trip_us.get() * 9 / 10).max(MIN_INTERVAL);
-        if self.answered.len() > MAX_REMEMBERED {
-            self.answered.retain(|_, at| now.saturating_duration_since(*at) < interval);
-            if self.answered.len() > MAX_REMEMBERED {
-                self.answered.clear();
-            }
-        }
         let mut thinned = TransportLayerNack { nacks: Vec::with_capacity(nack.nacks.len()), ..*nack };
         for pair in &nack.nacks {
-            for sequence in std::iter::once(pair.packet_id).chain(
-                (0..16).filter(|bit| pair.lost_packets >> bit & 1 == 1).map(|bit| pair.packet_id.wrapping_add(bit + 1)),
-            ) {
-                let at = self.answered.entry((nack.media_ssrc, sequence));
-                let fresh = match &at {
-                    std::collections::hash_map::Entry::Occupied(at) => {
-                        now.saturating_duration_since(*at.get()) >= interval
-                    }
-                    std::collections::hash_map::Entry::Vacant(_) => true,
-                };
-                if fresh {
-                    at.insert_entry(now);
-                    thinned.nacks.push(NackPair { packet_id: sequence, lost_packets: 0 });
-                }
+            let following = (0..16).filter(|bit| pair.lost_packets >> bit & 1 == 1);
+            let sequences =
+                std::iter::once(pair.packet_id).chain(following.map(|bit| pair.packet_id.wrapping_add(bit + 1)));
+            for packet_id in sequences.filter(|sequence| self.repair(*sequence, now)) {
+                thinned.nacks.push(NackPair { packet_id, lost_packets: 0 });
             }
         }
         thinned
@@ -68,6 +80,15 @@ impl Stage for Repairs {
                     *part = Box::new(self.thin(nack, now));
                 }
             }
+        }
+        Some(packet)
+    }
+
+    fn write(&mut self, packet: TaggedPacket) -> Option<TaggedPacket> {
+        if let Packet::Rtp(rtp) = &packet.message.packet
+            && packet.message.attributes.is_empty()
+        {
+            self.note(rtp.header.sequence_number, packet.now);
         }
         Some(packet)
     }
@@ -89,18 +110,24 @@ mod tests {
         figures.link.round_trip_us.set(100_000);
         let (mut stage, start) = (Repairs::new(figures), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(asked(&mut stage, 65535, 0b101, at(0)), [65535, 0, 2]);
-        assert_eq!(asked(&mut stage, 65535, 0b111, at(20)), [1]);
-        assert!(asked(&mut stage, 65535, 0b101, at(80)).is_empty());
-        assert_eq!(asked(&mut stage, 65535, 0b101, at(101)), [65535, 0, 2]);
+        for sequence in [65534, 65535, 0, 1, 2] {
+            stage.note(sequence, at(0));
+        }
+        assert_eq!(asked(&mut stage, 65535, 0b101, at(60)), [65535, 0, 2]);
+        assert_eq!(asked(&mut stage, 65535, 0b111, at(80)), [1]);
+        assert!(asked(&mut stage, 65535, 0b101, at(140)).is_empty());
+        assert_eq!(asked(&mut stage, 65535, 0b101, at(161)), [65535, 0, 2]);
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn what_is_old_or_was_never_sent_is_not_repaired() {
         let (mut stage, start) = (Repairs::new(Arc::new(Figures::default())), Instant::now());
-        for n in 0..=u16::MAX {
-            asked(&mut stage, n, u16::MAX, start + Duration::from_micros(u64::from(n)));
+        for sequence in 0..3000 {
+            stage.note(sequence, start + Duration::from_millis(u64::from(sequence)));
         }
-        assert!(stage.answered.len() <= MAX_REMEMBERED + 17);
+        let now = start + Duration::from_millis(3000);
+        assert_eq!(asked(&mut stage, 2299, 0b111, now), [2301, 2302]);
+        assert!(asked(&mut stage, 100, u16::MAX, now).is_empty());
+        assert!(asked(&mut stage, 3000, u16::MAX, now).is_empty());
     }
 }

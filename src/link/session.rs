@@ -1,0 +1,390 @@
+//! The task that feeds the state machine and does what it says.
+
+use super::incoming::Delivery;
+use super::outgoing::{self, Path};
+use super::peer::{self, Peer, Setup};
+use super::state::{Action, Event, Machine, Role};
+use super::{Command, Error, Own, Ports, Status, addresses, control, sdp};
+use crate::ops::{FarCamera, Figures};
+use crate::signaling::{self, Goodbye, Message};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+
+/// How often presented pictures are looked for: the picture's absence is noticed with this much delay at most.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the machine's addresses are looked at and the far end is told who we are, in ticks: once a second.
+const SLOW_TICKS: u32 = 20;
+/// A replaced connection goes on receiving for this long, until the new one delivers.
+const GRACE: Duration = Duration::from_millis(400);
+/// Time for a goodbye to leave before the connection is closed.
+const GOODBYE: Duration = Duration::from_millis(30);
+
+/// A connection that was made, with what is to be sent to the far end, or why it could not be made.
+type Made = (u64, Result<(Arc<Peer>, Message), Error>);
+
+/// The running link.
+pub(super) struct Session {
+    setup: Arc<Setup>,
+    machine: Machine,
+    role: Role,
+    ports: Ports,
+    site: String,
+    own: watch::Receiver<Own>,
+    /// Connections that are made, and the tasks that are making some.
+    peers: HashMap<u64, Arc<Peer>>,
+    making: HashMap<u64, AbortHandle>,
+    /// The one in use.
+    using: Option<u64>,
+    made: mpsc::Sender<Made>,
+    paths: watch::Sender<Option<Path>>,
+    path: Option<Path>,
+    units_received: u64,
+    received: Option<Instant>,
+    far_site: Option<String>,
+    shown: Status,
+}
+
+/// What the session waits for.
+pub(super) struct Inputs {
+    pub commands: mpsc::Receiver<Command>,
+    pub peer_events: mpsc::Receiver<(u64, peer::Event)>,
+}
+
+impl Session {
+    /// Runs until it is told to close.
+    pub async fn run(
+        setup: Arc<Setup>,
+        role: Role,
+        mut ports: Ports,
+        site: String,
+        own: watch::Receiver<Own>,
+        mut inputs: Inputs,
+    ) {
+        let (made, mut makings) = mpsc::channel(8);
+        let (paths, paths_out) = watch::channel(None);
+        // Only this task reads from it, so an empty one takes its place in the ports.
+        let (_, nothing) = mpsc::channel(1);
+        let (_, no_events) = mpsc::channel(1);
+        let units = std::mem::replace(&mut ports.units_out, nothing);
+        let mut signals = std::mem::replace(&mut ports.signaling.1, no_events);
+        let sending = tokio::spawn(outgoing::run(units, paths_out, setup.figures.clone(), setup.clock));
+        let now = Instant::now();
+        let mut session = Self {
+            machine: Machine::new(role, rand::random, now),
+            setup,
+            role,
+            ports,
+            site,
+            own,
+            peers: HashMap::new(),
+            making: HashMap::new(),
+            using: None,
+            made,
+            paths,
+            path: None,
+            units_received: 0,
+            received: None,
+            far_site: None,
+            shown: Status::default(),
+        };
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut local = session.addresses();
+        let mut tick_count = 0;
+        session.show();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    tick_count = (tick_count + 1) % SLOW_TICKS;
+                    if tick_count == 0 {
+                        let found = session.addresses();
+                        if found != local {
+                            tracing::info!(addresses = ?found, "this machine's addresses have changed");
+                            local = found;
+                            session.handle(Event::AddressesChanged).await;
+                        }
+                        // Said again and again: the first words are lost when the far end's channel opens later than ours.
+                        session.introduce().await;
+                    }
+                    session.progress().await;
+                }
+                Some(signal) = signals.recv() => session.signal(signal).await,
+                Some((id, event)) = inputs.peer_events.recv() => session.peer_event(id, event).await,
+                Some((id, result)) = makings.recv() => session.take_made(id, result).await,
+                Ok(()) = session.own.changed() => session.own_changed().await,
+                command = inputs.commands.recv() => match command {
+                    Some(Command::Reconnect) => session.handle(Event::Reconnect).await,
+                    Some(Command::RequestKeyframe) => {
+                        if let Some(peer) = session.used() {
+                            peer.request_keyframe();
+                        }
+                    }
+                    Some(Command::Close) | None => break,
+                },
+            }
+            session.show();
+        }
+        session.close().await;
+        sending.abort();
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        addresses::local(&self.setup.config.addresses, self.setup.config.loopback)
+    }
+
+    fn figures(&self) -> &Figures {
+        &self.setup.figures
+    }
+
+    fn used(&self) -> Option<&Arc<Peer>> {
+        self.peers.get(&self.using?)
+    }
+
+    /// Tells the rest of the portal if something has changed.
+    fn show(&mut self) {
+        let status = Status { far_site: self.far_site.clone(), ..self.machine.status(Instant::now()) };
+        if status != self.shown {
+            if status.state != self.shown.state {
+                tracing::info!(state = ?status.state, slate = ?status.slate, trouble = status.trouble, "link");
+            }
+            self.shown = status.clone();
+            (self.ports.on_view)(status);
+        }
+    }
+
+    async fn progress(&mut self) {
+        let received = self.figures().incoming.received.get();
+        if std::mem::replace(&mut self.units_received, received) != received {
+            self.received = Some(Instant::now());
+        }
+        let presented = self.figures().last_presented();
+        let heard = self.used().and_then(|peer| peer.heard());
+        self.handle(Event::Progress { presented, received: self.received, heard }).await;
+    }
+
+    async fn signal(&mut self, signal: signaling::Event) {
+        let event = match signal {
+            signaling::Event::Up { session } => Event::SignalingUp(session),
+            signaling::Event::Down { reason } | signaling::Event::Unreachable { reason } => {
+                Event::SignalingDown(reason)
+            }
+            signaling::Event::Message(Message::Offer { attempt, sdp, .. }) => {
+                if self.role == Role::Offers {
+                    tracing::debug!(attempt, "the far end offers, although its fingerprint is the larger one");
+                    return self.figures().link.rejected_messages.one();
+                }
+                if !self.pinned(&sdp) {
+                    return;
+                }
+                Event::Offer { attempt, sdp }
+            }
+            signaling::Event::Message(Message::Answer { attempt, sdp }) => {
+                if !self.pinned(&sdp) {
+                    return;
+                }
+                Event::Answer { attempt, sdp }
+            }
+            signaling::Event::Message(Message::Bye { reason }) => Event::Bye(reason),
+        };
+        self.handle(event).await;
+    }
+
+    /// Whether a description announces the pinned certificate. One that does not is counted and logged, and touches nothing.
+    fn pinned(&self, sdp: &str) -> bool {
+        let Err(error) = sdp::check_fingerprint(sdp, self.setup.pinned) else { return true };
+        self.figures().link.rejected_identities.one();
+        tracing::warn!(%error, "refused a session description");
+        false
+    }
+
+    async fn peer_event(&mut self, id: u64, event: peer::Event) {
+        if !self.peers.contains_key(&id) {
+            return;
+        }
+        match event {
+            peer::Event::Connected => self.handle(Event::Connected(id)).await,
+            peer::Event::Path(found) => self.handle(Event::Path(id, found)).await,
+            peer::Event::Closed(reason) => self.handle(Event::Closed(id, reason.into())).await,
+            peer::Event::ChannelOpen => self.introduce().await,
+            peer::Event::Control(control::Message::Presence { site, camera }) => {
+                self.far_site = (!site.is_empty()).then_some(site);
+                self.handle(Event::FarCamera(camera)).await;
+            }
+            peer::Event::Control(control::Message::Goodbye) => self.handle(Event::Bye(Goodbye::Off)).await,
+            // Answered and measured by the peer itself.
+            peer::Event::Control(control::Message::Ping { .. } | control::Message::Pong { .. }) => {}
+        }
+    }
+
+    async fn take_made(&mut self, id: u64, result: Result<(Arc<Peer>, Message), Error>) {
+        if self.making.remove(&id).is_none() {
+            return;
+        }
+        match result {
+            Ok((peer, message)) => {
+                self.peers.insert(id, peer);
+                self.say(message);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be made");
+                self.handle(Event::Closed(id, error.to_string())).await;
+            }
+        }
+    }
+
+    async fn own_changed(&mut self) {
+        let private = self.own.borrow_and_update().private;
+        self.handle(Event::Private(private)).await;
+        self.choose_path();
+        self.introduce().await;
+        if !private {
+            (self.ports.on_keyframe_request)();
+        }
+    }
+
+    /// Says who we are and whether there is something to see.
+    async fn introduce(&self) {
+        let Own { camera, private } = *self.own.borrow();
+        let camera = if private { FarCamera::Private } else { camera };
+        if let Some(peer) = self.used() {
+            peer.say(&control::Message::Presence { site: self.site.clone(), camera }).await;
+        }
+    }
+
+    /// While our camera is private, nothing is sent, whatever the encoder still has.
+    fn choose_path(&self) {
+        let path = self.path.clone().filter(|_| !self.own.borrow().private);
+        self.paths.send_replace(path);
+    }
+
+    fn say(&self, message: Message) {
+        if let Err(error) = self.ports.signaling.0.try_send(message) {
+            // The attempt's watchdog covers it.
+            tracing::debug!(%error, "signalling takes no message now");
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        for action in self.machine.handle(event, Instant::now()) {
+            self.act(action).await;
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        match action {
+            Action::Offer { id, attempt } => {
+                let setup = self.setup.clone();
+                self.make(id, attempt, async move {
+                    let peer = Peer::new(&setup, id).await?;
+                    let sdp = peer.offer().await?;
+                    Ok((Arc::new(peer), Message::Offer { attempt, sdp, restart: false }))
+                });
+            }
+            Action::Answer { id, attempt, sdp } => {
+                let setup = self.setup.clone();
+                self.make(id, attempt, async move {
+                    let peer = Peer::new(&setup, id).await?;
+                    let sdp = peer.answer(sdp).await?;
+                    Ok((Arc::new(peer), Message::Answer { attempt, sdp }))
+                });
+            }
+            Action::Accept { id, sdp } => {
+                let Some(peer) = self.peers.get(&id) else { return };
+                if let Err(error) = peer.accept(sdp).await {
+                    tracing::warn!(%error, "the far end's answer cannot be used");
+                    // Told as if it came from the connection: the machine is busy with the action that led here.
+                    let _ = self.setup.events.try_send((id, peer::Event::Closed("the answer cannot be used")));
+                }
+            }
+            Action::Use(id) => self.use_peer(id).await,
+            Action::Drop(id) => self.drop_peer(id),
+            Action::Active(active) => (self.ports.on_active)(active),
+            Action::SendKeyframe => (self.ports.on_keyframe_request)(),
+            Action::AskForKeyframe(id) => {
+                if let Some(peer) = self.peers.get(&id) {
+                    peer.request_keyframe();
+                }
+            }
+            Action::Say(reason) => self.say(Message::Bye { reason }),
+            Action::Stalled => self.figures().link.stalls.one(),
+        }
+    }
+
+    fn make(
+        &mut self,
+        id: u64,
+        attempt: u64,
+        making: impl Future<Output = Result<(Arc<Peer>, Message), Error>> + Send + 'static,
+    ) {
+        tracing::debug!(attempt, "connecting");
+        self.figures().link.attempts.one();
+        let made = self.made.clone();
+        let task = tokio::spawn(async move {
+            let result = making.await;
+            // Fails only when the link has ended.
+            let _ = made.send((id, result)).await;
+        });
+        self.making.insert(id, task.abort_handle());
+    }
+
+    async fn use_peer(&mut self, id: u64) {
+        let Some(peer) = self.peers.get(&id).cloned() else { return };
+        match peer.path().await {
+            Ok(path) => {
+                self.using = Some(id);
+                self.path = Some(path);
+                self.choose_path();
+                self.figures().connected(Instant::now());
+                // Pictures that were sent before the far end had finished its handshake are lost.
+                (self.ports.on_keyframe_request)();
+                self.introduce().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connected, but no pictures can be sent");
+                let _ = self.setup.events.try_send((id, peer::Event::Closed("nothing can be sent")));
+            }
+        }
+    }
+
+    fn drop_peer(&mut self, id: u64) {
+        if let Some(making) = self.making.remove(&id) {
+            making.abort();
+        }
+        if self.using == Some(id) {
+            self.using = None;
+            self.path = None;
+            self.choose_path();
+        }
+        if let Some(peer) = self.peers.remove(&id) {
+            tokio::spawn(async move {
+                tokio::time::sleep(GRACE).await;
+                peer.close().await;
+            });
+        }
+    }
+
+    /// Says goodbye and takes everything down; bounded in time by the peers' own close.
+    async fn close(&mut self) {
+        if let Some(peer) = self.used() {
+            peer.say(&control::Message::Goodbye).await;
+        }
+        let peers: Vec<_> = self.peers.drain().map(|(_, peer)| peer).collect();
+        self.handle(Event::Close).await;
+        self.show();
+        tokio::time::sleep(GOODBYE).await;
+        let closings: Vec<_> = peers.into_iter().map(|peer| tokio::spawn(async move { peer.close().await })).collect();
+        for closing in closings {
+            // A panic in there has nothing to tell us at the end.
+            let _ = closing.await;
+        }
+    }
+}
+
+/// The delivery of all attempts to one decoder.
+pub(super) fn delivery(ports: &Ports) -> Arc<Delivery> {
+    Arc::new(Delivery::new(ports.units_in.clone()))
+}
