@@ -3,8 +3,10 @@
 #![warn(missing_docs)]
 
 pub mod capture;
+pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod demo;
 pub mod display;
 pub mod link;
 pub mod media;

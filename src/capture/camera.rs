@@ -98,7 +98,7 @@ impl Source for Camera {
             Ok(buffer) => buffer,
             Err(_) if barked && asked.elapsed() < limit => return Err(Error::Interrupted),
             Err(_) if barked => return Err(Error::Stalled { camera: self.title.clone(), after: limit }),
-            Err(error) => return Err(reading(&self.title, &error.to_string())),
+            Err(error) => return Err(reading(&self.title, &self.name, &error.to_string())),
         };
         let raw = Raw { data: &buffer, size: self.format.size(), stride: self.stride };
         let (scaler, whole, jpeg, chroma) = (&mut self.scaler, &mut self.whole, &mut self.jpeg, &mut self.chroma);
@@ -261,13 +261,12 @@ fn opening(info: &CameraInfo, cause: &str) -> Error {
     }
 }
 
-fn reading(title: &str, cause: &str) -> Error {
-    let camera = title.to_owned();
+fn reading(title: &str, name: &str, cause: &str) -> Error {
     if is_error(cause, libc::ENODEV) {
-        Error::Unplugged { camera }
-    } else {
-        Error::Read { camera, cause: cause.to_owned() }
+        // Its device node says nothing any more. The same words as while it is searched for: one state, not two.
+        return Error::Unplugged { camera: format!("camera \"{name}\"") };
     }
+    Error::Read { camera: title.to_owned(), cause: cause.to_owned() }
 }
 
 #[cfg(test)]
@@ -297,7 +296,7 @@ mod tests {
     fn the_systems_errors_are_found_in_texts() {
         let text = "Could not set device property X with value Y: Device or resource busy (os error 16)";
         assert!(is_error(text, libc::EBUSY) && !is_error(text, libc::EPERM));
-        assert!(matches!(reading("x", "No such device (os error 19)"), Error::Unplugged { .. }));
-        assert!(matches!(reading("x", "Input/output error (os error 5)"), Error::Read { .. }));
+        assert!(matches!(reading("x", "y", "No such device (os error 19)"), Error::Unplugged { .. }));
+        assert!(matches!(reading("x", "y", "Input/output error (os error 5)"), Error::Read { .. }));
     }
 }

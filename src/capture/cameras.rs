@@ -87,7 +87,7 @@ fn look_at(number: u32) -> Option<CameraInfo> {
             let mut formats = formats(&device);
             formats.sort_unstable();
             formats.dedup();
-            let (card, bus) = (text(&caps.card), text(&caps.bus_info));
+            let (card, bus) = (without_echo(text(&caps.card)), text(&caps.bus_info));
             let camera = CameraInfo { number, card, bus, formats, problem: None, permitted: true };
             (!camera.formats.is_empty()).then_some(camera)
         }
@@ -119,6 +119,14 @@ fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]);
     text.chars().filter(|c| !c.is_control()).take(80).collect::<String>().trim().to_owned()
+}
+
+/// USB cameras are called "Name: Name", cut off after 31 bytes.
+fn without_echo(card: String) -> String {
+    match card.split_once(": ") {
+        Some((name, echo)) if name.starts_with(echo) => name.to_owned(),
+        _ => card,
+    }
 }
 
 /// Asked directly: v4l's own `query_caps` panics on a name that is no UTF-8, and the kernel cuts long ones anywhere.
@@ -274,8 +282,9 @@ mod tests {
             ("Attic", None, &[]),
         ];
         for (wanted, lost, expected) in table {
-            let tried = candidates(&cameras, wanted, lost.as_ref()).map(|c| c.iter().map(|c| c.number).collect());
-            assert_eq!(tried.unwrap_or(Vec::new()), *expected, "{wanted:?} {lost:?}");
+            let tried = candidates(&cameras, wanted, lost.as_ref()).unwrap_or_default();
+            let tried: Vec<u32> = tried.iter().map(|camera| camera.number).collect();
+            assert_eq!(tried, *expected, "{wanted:?} {lost:?}");
         }
         let message = |wanted| candidates(&cameras[2..], wanted, None).unwrap_err().to_string();
         assert!(message("Attic").contains("\"Attic\" is not there, only \"Wide Cam (usb-3)\", \"Door (usb-4)\""));
@@ -288,6 +297,8 @@ mod tests {
         assert_eq!(text(b"Caf\xC3\xA9\x1b[31m Cam\0garbage"), "Caf\u{e9}[31m Cam");
         assert_eq!(text(b"cut in the middle of a letter \xC3"), "cut in the middle of a letter \u{FFFD}");
         assert_eq!(text(&[b'x'; 500]).len(), 80);
+        assert_eq!(without_echo("Wide Conference Cam: Wide Confe".into()), "Wide Conference Cam");
+        assert_eq!(without_echo("Camera: front".into()), "Camera: front");
     }
 
     #[test]

@@ -27,6 +27,16 @@ impl Coding {
     }
 }
 
+impl std::fmt::Display for Coding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nv12 => "NV12",
+            Self::Yuyv => "YUYV",
+            Self::Mjpeg => "MJPEG",
+        })
+    }
+}
+
 /// One format that a camera offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CameraFormat {
@@ -49,7 +59,7 @@ impl CameraFormat {
 
 impl std::fmt::Display for CameraFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} at {} fps", self.size(), self.coding, self.fps)
+        write!(f, "{} {} at {} fps", self.size(), self.coding, self.fps)
     }
 }
 
@@ -70,9 +80,7 @@ pub fn choose(formats: &[CameraFormat], wanted: Size, fps: u32) -> Option<Camera
         (smooth * sharp * 1e6).round() as u64
     };
     formats.iter().filter(usable).copied().max_by_key(|format| {
-        use std::cmp::Reverse;
-        let least = |value| Reverse(value);
-        (worth(format), least(format.size().pixels()), Reverse(format.fps.abs_diff(fps)), Reverse(format.coding))
+        (worth(format), Reverse(format.size().pixels()), Reverse(format.fps.abs_diff(fps)), Reverse(format.coding))
     })
 }
 

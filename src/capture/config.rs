@@ -60,7 +60,7 @@ impl Config {
     /// Whether the values can be used.
     pub fn check(&self) -> Result<(), Invalid> {
         let invalid = |key, problem: String| Err(Invalid { key, problem });
-        let side = |value: u32, least: u32| (least..=Size::MAX_SIDE).contains(&value) && value % 2 == 0;
+        let side = |value: u32, least: u32| (least..=Size::MAX_SIDE).contains(&value) && value.is_multiple_of(2);
         if !side(self.width, 160) {
             return invalid("width", format!("{} pixels: must be even, from 160 to {}", self.width, Size::MAX_SIDE));
         }

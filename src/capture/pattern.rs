@@ -19,7 +19,10 @@ pub struct Pattern {
     fps: u32,
     still: Vec<u8>,
     digits: Vec<Mask>,
+    /// Between hours, minutes and seconds.
     colon: Mask,
+    /// Before the thousandths.
+    point: Mask,
     ball: Mask,
     pace: Pace,
     started: Instant,
@@ -38,6 +41,7 @@ impl Pattern {
             still,
             digits: (b'0'..=b'9').map(|digit| Mask::text(&char::from(digit).to_string(), height * 0.13, 999)).collect(),
             colon: Mask::text(":", height * 0.13, 999),
+            point: Mask::text(".", height * 0.13, 999),
             ball: Mask::disc(height * 0.06),
             pace: Pace::per_second(fps),
             started: Instant::now(),
@@ -64,7 +68,8 @@ impl Pattern {
         for (n, (value, places)) in [(thousandths, 3), (seconds, 2), (minutes, 2), (hours, 2)].into_iter().enumerate() {
             if n > 0 {
                 right -= cell / 2;
-                canvas.stamp(&self.colon, right + (cell / 2 - self.colon.width as i32) / 2, top, ink);
+                let mark = if n == 1 { &self.point } else { &self.colon };
+                canvas.stamp(mark, right + (cell / 2 - mark.width as i32) / 2, top, ink);
             }
             let mut rest = value;
             for _ in 0..places {

@@ -3,8 +3,9 @@
 use super::camera::Camera;
 use super::cameras::{self, Lost};
 use super::pattern::Pattern;
+use super::scene::Scene;
 use super::watchdog::Watchdog;
-use super::{Config, Error, Kind, Source};
+use super::{Config, Error, File, Kind, Source};
 use crate::media::{Frame, Pool, TimeCode, Waker, mailbox};
 use crate::ops::{CameraState, Figures};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -230,7 +231,8 @@ impl Run {
         match self.config.kind {
             Kind::Camera => Ok(Box::new(self.open_camera()?)),
             Kind::Pattern => Ok(Box::new(Pattern::new(self.config.size(), self.config.fps, &self.site))),
-            Kind::Scene | Kind::File => Err(Error::System(std::io::ErrorKind::Unsupported.into())),
+            Kind::Scene => Ok(Box::new(Scene::new(self.config.size(), self.config.fps))),
+            Kind::File => Ok(Box::new(File::open(&self.config.file, self.config.fps)?)),
         }
     }
 

@@ -285,9 +285,16 @@ fn absolute(folder: &Path) -> Result<PathBuf, Error> {
     folder.canonicalize().map_err(failed)
 }
 
-/// Stable names of the cameras that this machine has.
+/// Stable names of the cameras that can be used here; of the others it is said why not.
 fn camera_names() -> Vec<String> {
-    capture::cameras().into_iter().map(|camera| camera.name).collect()
+    let usable = |camera: capture::CameraInfo| match &camera.problem {
+        Some(problem) => {
+            println!("{} cannot be used: {problem}", camera.title());
+            None
+        }
+        None => (!camera.formats.is_empty()).then(|| camera.name()),
+    };
+    capture::cameras().into_iter().filter_map(usable).collect()
 }
 
 /// The source of each portal, and how to call that in a sentence.

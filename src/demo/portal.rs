@@ -84,6 +84,9 @@ pub fn pair(base: &Config, sites: [&str; 2], folder: &Path) -> Result<[Config; 2
         let mut config = base.clone();
         config.site.name = site.into();
         config.data.folder = folder.join(site.to_lowercase());
+        config.status.enabled = true;
+        // Real sockets, but nothing leaves the machine, whatever networks it has.
+        config.link.addresses = vec![Ipv4Addr::LOCALHOST.into()];
         config
     });
     let fingerprints = [

@@ -1,6 +1,8 @@
 //! Where the demo's windows are: on the desktop, on a screen in memory, or nowhere.
 
-use super::{Error, Picture, Region, Screen};
+#[cfg(feature = "kiosk")]
+use super::Region;
+use super::{Error, Picture, Screen};
 use crate::display;
 use std::path::Path;
 

@@ -1,7 +1,65 @@
-//! The display.
+//! The display: the far end's picture, full size and at once; one's own, small; a slate where there is no picture.
+//!
+//! Bevy makes the window, reads the keys and lays out words. The picture itself goes past Bevy's renderer: its planes are copied into
+//! persistent textures and drawn once, straight into the window's image ([`surface`], [`planes`], [`painter`], [`stage`]).
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`app`] | puts the plugins together and runs them |
+//! | [`server`], [`gpu`] | the window system and the graphics device, looked for before anything else |
+//! | [`window`] | the window: monitor, fullscreen, coming back after a monitor was unplugged |
+//! | [`wake`] | what wakes the display; it sleeps otherwise |
+//! | [`stage`] | the last step of each update: newest pictures in, one pass, present, count |
+//! | [`privacy`] | which pictures may be seen: a pure policy |
+//! | [`fit`], [`self_view`] | where pictures go: pure geometry |
+//! | [`canvas`] | where Bevy's UI paints words and figures, only when they change |
+//! | [`slates`], [`overlays`], [`keys`] | words, figures, keys |
+//! | [`loss`] | a graphics device that fails |
 
 mod config;
 mod error;
 
+#[cfg(feature = "kiosk")]
+pub mod app;
+#[cfg(feature = "kiosk")]
+pub mod canvas;
+#[cfg(feature = "kiosk")]
+pub mod fit;
+#[cfg(feature = "kiosk")]
+pub mod gpu;
+#[cfg(feature = "kiosk")]
+pub mod keys;
+#[cfg(feature = "kiosk")]
+pub mod loss;
+#[cfg(feature = "kiosk")]
+pub mod overlays;
+#[cfg(feature = "kiosk")]
+pub mod painter;
+#[cfg(feature = "kiosk")]
+pub mod planes;
+#[cfg(feature = "kiosk")]
+pub mod privacy;
+#[cfg(feature = "kiosk")]
+pub mod self_view;
+#[cfg(feature = "kiosk")]
+pub mod server;
+#[cfg(feature = "kiosk")]
+pub mod slates;
+#[cfg(feature = "kiosk")]
+pub mod stage;
+#[cfg(feature = "kiosk")]
+pub mod surface;
+#[cfg(feature = "kiosk")]
+pub mod wake;
+#[cfg(feature = "kiosk")]
+pub mod window;
+
+#[cfg(all(test, feature = "kiosk"))]
+mod pixel_tests;
+#[cfg(all(test, feature = "kiosk"))]
+mod window_tests;
+
+#[cfg(feature = "kiosk")]
+pub use app::{Inputs, run};
 pub use config::{Config, Fit, PresentMode, Rotation};
 pub use error::Error;

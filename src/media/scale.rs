@@ -28,7 +28,7 @@ impl Fit {
         }
         let part = part_in_shape(from, wanted);
         let to = if part.width > wanted.width || part.height > wanted.height { wanted } else { part };
-        let middle = |whole: u32, part: u32| (whole - part) / 2 & !1;
+        let middle = |whole: u32, part: u32| ((whole - part) / 2) & !1;
         let (left, top) = (middle(from.width, part.width), middle(from.height, part.height));
         Self { from, left, top, part, to }
     }
@@ -100,18 +100,21 @@ struct Part<'a> {
 }
 
 /// Rows are averaged first, because whole rows are what a vector unit is good at.
-fn shrink(from: &Part<'_>, [across, down]: &[Axis; 2], row: &mut [u16], out: &mut [u8]) {
-    let row = &mut row[..across.from];
-    for (target, out) in out.chunks_exact_mut(across.first.len()).enumerate() {
-        let line = |n: usize| &from.samples[(from.top + n) * from.stride + from.left..][..across.from];
+fn shrink(from: &Part<'_>, [across, down]: &[Axis; 2], row: &mut Vec<u16>, out: &mut [u8]) {
+    // What lies behind the row has no weight, but is looked at.
+    row.resize(across.from + across.taps, 0);
+    let columns = across.first.len();
+    for (line, (first, weights)) in out.chunks_exact_mut(columns).zip(down.targets()) {
         row.fill(0);
-        for (n, &weight) in down.taps(target) {
-            for (sum, &sample) in row.iter_mut().zip(line(n)) {
+        for (n, &weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0) {
+            let samples = &from.samples[(from.top + first + n) * from.stride + from.left..][..across.from];
+            for (sum, &sample) in row.iter_mut().zip(samples) {
                 *sum += u16::from(sample) * weight;
             }
         }
-        for (target, out) in out.iter_mut().enumerate() {
-            let sum: u32 = across.taps(target).map(|(n, &weight)| u32::from(row[n]) * u32::from(weight)).sum();
+        for (out, (first, weights)) in line.iter_mut().zip(across.targets()) {
+            let samples = &row[first..first + weights.len()];
+            let sum: u32 = samples.iter().zip(weights).map(|(&s, &w)| u32::from(s) * u32::from(w)).sum();
             *out = ((sum + (1 << 15)) >> 16) as u8;
         }
     }
@@ -149,11 +152,9 @@ impl Axis {
         Self { from, first, weights, taps }
     }
 
-    fn taps(&self, target: usize) -> impl Iterator<Item = (usize, &u16)> {
-        let first = self.first[target] as usize;
-        let weights = &self.weights[target * self.taps..][..self.taps];
-        // Taps past the end have no weight.
-        weights.iter().enumerate().map(move |(n, weight)| ((first + n).min(self.from - 1), weight))
+    /// For each sample of the result, the first sample that it is made of, and the weights from there on.
+    fn targets(&self) -> impl Iterator<Item = (usize, &[u16])> {
+        self.first.iter().map(|&first| first as usize).zip(self.weights.chunks_exact(self.taps))
     }
 }
 
@@ -179,7 +180,7 @@ mod tests {
             let fit = Fit::new(Size::new(width, height), wanted);
             assert_eq!((fit.part, fit.to), (Size::new(part.0, part.1), Size::new(to.0, to.1)), "{width}x{height}");
             assert!(fit.left + fit.part.width <= fit.from.width && fit.top + fit.part.height <= fit.from.height);
-            assert!(fit.to.is_valid() && fit.left % 2 == 0 && fit.top % 2 == 0);
+            assert!(fit.to.is_valid() && [fit.left, fit.top].iter().all(|edge| edge.is_multiple_of(2)));
             assert_eq!(fit.is_identity(), (width & !1, height & !1) == to && (width & !1, height & !1) == part);
         }
     }
@@ -188,9 +189,13 @@ mod tests {
     fn weights_of_every_sample_add_up() {
         for (from, to) in [(3, 2), (1920, 1280), (1080, 720), (7, 7), (4096, 160), (10, 1)] {
             let axis = Axis::new(from, to);
-            for target in 0..to as usize {
-                assert_eq!(axis.taps(target).map(|(_, weight)| u32::from(*weight)).sum::<u32>(), 256);
+            let mut samples = 0;
+            for (first, weights) in axis.targets() {
+                assert_eq!(weights.iter().sum::<u16>(), 256);
+                assert!(weights.iter().skip(axis.from - first).all(|&weight| weight == 0), "nothing behind the end");
+                samples += 1;
             }
+            assert_eq!(samples, to);
         }
     }
 

@@ -8,15 +8,28 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+/// One figure, for those who list them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name within its group.
+    pub name: &'static str,
+    /// What it counts, in words.
+    pub help: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// Whether it only grows.
+    pub is_counter: bool,
+}
+
 macro_rules! figures {
-    ($(#[$doc:meta])* $name:ident, $values:ident { $($(#[$field_doc:meta])* $kind:ident $field:ident,)* }) => {
+    ($(#[$doc:meta])* $name:ident, $values:ident { $($(#[doc = $field_doc:literal])* $kind:ident $field:ident,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+        pub struct $name { $($(#[doc = $field_doc])* pub $field: $kind,)* }
 
         /// The values of the figures of the same name at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-        pub struct $values { $($(#[$field_doc])* pub $field: u64,)* }
+        pub struct $values { $($(#[doc = $field_doc])* pub $field: u64,)* }
 
         impl $name {
             fn values(&self) -> $values {
@@ -25,9 +38,14 @@ macro_rules! figures {
         }
 
         impl $values {
-            /// Each figure's name, value, whether it is a counter (else a gauge), for exporters that list them all.
-            pub fn list(&self) -> Vec<(&'static str, u64, bool)> {
-                vec![$((stringify!($field), self.$field, stringify!($kind) == "Counter"),)*]
+            /// All of them, for exporters.
+            pub fn list(&self) -> Vec<Figure> {
+                vec![$(Figure {
+                    name: stringify!($field),
+                    help: concat!($($field_doc),*),
+                    value: self.$field,
+                    is_counter: stringify!($kind) == "Counter",
+                },)*]
             }
         }
     };

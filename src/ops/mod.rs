@@ -4,12 +4,14 @@
 //! log and the demo's report all read the same [`Snapshot`].
 
 mod figures;
+pub mod logging;
 mod measure;
 mod process;
 mod view;
 
 pub use figures::{
-    Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample, Snapshot,
+    Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample,
+    Snapshot,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use process::{ProcessUsage, process_usage};

@@ -131,7 +131,8 @@ async fn exchange(socket: &mut Socket, role: Role, local: &Local) -> Result<Sess
     Ok(proving.receive_proof(&next_text(socket).await?)?)
 }
 
-async fn next_text(socket: &mut Socket) -> Result<String, Failure> {
+/// The next text of a handshake.
+pub async fn next_text(socket: &mut Socket) -> Result<String, Failure> {
     loop {
         match socket.next().await.ok_or(Failure::HungUp)?? {
             Frame::Text(text) if text.len() <= LONGEST_FRAME => return Ok(text.as_str().to_owned()),

@@ -24,10 +24,12 @@ pub mod hello;
 mod limits;
 mod listener;
 mod message;
+mod probe;
 mod switchboard;
 
 pub use config::Config;
 pub use message::{Goodbye, LONGEST_MESSAGE, LONGEST_SDP, Malformed, Message, SessionId};
+pub use probe::probe;
 
 use crate::ops::Figures;
 use crate::pairing::{Fingerprint, Identity};

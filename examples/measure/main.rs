@@ -1,0 +1,101 @@
+//! Measures two portals on one machine from outside: what `docs/measurements.md` says, anybody can have again with `make measure`.
+//!
+//! Each portal gets an X server in memory of its own; a probe reads the time code in its framebuffer a thousand times a second. What
+//! is shown was therefore captured, encoded, sent by DTLS-SRTP over real sockets, decoded and drawn.
+//!
+//! `tests/measure/run` builds the tools, makes the film and calls this.
+
+mod cases;
+mod film;
+mod network;
+mod probe;
+mod rig;
+mod ssim;
+
+use std::path::PathBuf;
+
+/// Why a measurement has no result.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Something that this machine lacks.
+    Skipped(String),
+    /// It should have worked.
+    Failed(String),
+}
+
+impl<E: std::error::Error> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A measurement's result: rows of (what, figure, aim).
+pub type Rows = Vec<(String, String, &'static str)>;
+
+/// What the measurements need from outside.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The program to measure.
+    pub program: PathBuf,
+    /// The folder with the built tools `probe` and `netsim`.
+    pub tools: PathBuf,
+    /// The folder with the films `720.y4m` and `1080.y4m`, if there are any.
+    pub films: Option<PathBuf>,
+    /// Where logs and pictures go.
+    pub folder: PathBuf,
+    /// How long each figure is measured, in seconds.
+    pub seconds: u64,
+}
+
+const USAGE: &str = "usage: measure --program FILE --tools DIR --folder DIR [--films DIR] [--seconds 20] [NAME...]";
+
+fn arguments() -> Option<(Tools, Vec<String>)> {
+    let mut words = std::env::args().skip(1);
+    let (mut program, mut tools, mut folder, mut films, mut seconds) = (None, None, None, None, 20);
+    let mut names = vec![];
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--program" => program = Some(PathBuf::from(words.next()?)),
+            "--tools" => tools = Some(PathBuf::from(words.next()?)),
+            "--folder" => folder = Some(PathBuf::from(words.next()?)),
+            "--films" => films = Some(PathBuf::from(words.next()?)),
+            "--seconds" => seconds = words.next()?.parse().ok()?,
+            name if !name.starts_with('-') => names.push(name.to_string()),
+            _ => return None,
+        }
+    }
+    Some((Tools { program: program?, tools: tools?, films, folder: folder?, seconds }, names))
+}
+
+fn main() -> std::process::ExitCode {
+    let Some((tools, names)) = arguments() else {
+        eprintln!("{USAGE}\nnames: {}", cases::ALL.map(|(name, _, _)| name).join(" "));
+        return std::process::ExitCode::from(2);
+    };
+    if let Some(unknown) = names.iter().find(|name| cases::ALL.iter().all(|(known, _, _)| known != name)) {
+        eprintln!("there is no measurement {unknown}; there are: {}", cases::ALL.map(|(name, _, _)| name).join(" "));
+        return std::process::ExitCode::from(2);
+    }
+    let mut failed = false;
+    for (name, about, measure) in cases::ALL {
+        // The long ones only when asked for.
+        let wanted = if names.is_empty() { !cases::LONG.contains(&name) } else { names.iter().any(|n| n == name) };
+        if !wanted {
+            continue;
+        }
+        println!("\n### {name}: {about}\n");
+        let tools = Tools { folder: tools.folder.join(name), ..tools.clone() };
+        match measure(&tools) {
+            Ok(rows) => {
+                println!("| what | measured | aim |\n|---|---|---|");
+                rows.iter().for_each(|(what, figure, aim)| println!("| {what} | {figure} | {aim} |"));
+            }
+            Err(Trouble::Skipped(reason)) => println!("skipped: {reason}"),
+            Err(Trouble::Failed(reason)) => {
+                failed = true;
+                println!("failed: {reason}");
+            }
+        }
+    }
+    std::process::ExitCode::from(u8::from(failed))
+}

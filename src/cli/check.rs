@@ -1,0 +1,254 @@
+//! `screen-portal check`: everything that a portal needs, looked at one after the other, each with a remedy.
+
+use super::Exit;
+use crate::capture::{self, Kind, Outputs};
+use crate::config::Config;
+use crate::media::{Waker, mailbox};
+use crate::ops::{CameraState, Figures};
+use crate::pairing::Identity;
+use crate::signaling;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the source may take to its first picture.
+const SOURCE: Duration = Duration::from_secs(5);
+
+/// What is known of one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Finding {
+    Good(String),
+    /// It works, but somebody should know.
+    Note(String),
+    /// Cause and remedy.
+    Bad(String),
+    /// Why it was not looked at.
+    Skipped(String),
+}
+
+use Finding::{Bad, Good, Note, Skipped};
+
+/// Looks at everything and prints one line each. A problem in one does not keep from the next.
+pub fn run(config: &Config, file: Option<&Path>, headless: bool) -> Exit {
+    let mut failed = false;
+    let mut print = |what: &str, finding: Finding| {
+        failed |= matches!(finding, Bad(_));
+        println!("{}", line(what, &finding));
+    };
+    print("configuration", configuration(file));
+    let identity = Identity::load_or_create(&config.data.folder);
+    print(
+        "identity",
+        match &identity {
+            Ok(identity) => Good(format!("{} in {}", identity.fingerprint(), config.data.folder.display())),
+            Err(error) => Bad(error.to_string()),
+        },
+    );
+    print("pairing", pairing(config, identity.as_ref().ok()));
+    print("source", source(config));
+    print("display", if headless { Skipped("--headless".into()) } else { display() });
+    print("Vulkan driver", if headless { Skipped("--headless".into()) } else { vulkan() });
+    print("signalling port", port(config.signaling.listen_address(), "--listen"));
+    let status = config.status.enabled.then(|| config.status.listen.to_string());
+    print("status port", port(status.as_deref(), "--status"));
+    print("far end", far_end(config, identity.ok()));
+    if failed { Exit::CheckFailed } else { Exit::Success }
+}
+
+fn line(what: &str, finding: &Finding) -> String {
+    let (verdict, words) = match finding {
+        Good(words) => ("ok  ", words),
+        Note(words) => ("note", words),
+        Bad(words) => ("FAIL", words),
+        Skipped(words) => ("skip", words),
+    };
+    format!("{verdict}  {what:<16} {words}")
+}
+
+fn configuration(file: Option<&Path>) -> Finding {
+    Good(file.map_or("no file: built-in defaults, environment and flags".into(), |path| path.display().to_string()))
+}
+
+fn pairing(config: &Config, identity: Option<&Identity>) -> Finding {
+    match config.pairing.far_end {
+        None => Bad(
+            "no far end is pinned: run `screen-portal identity` there and put the result into [pairing] far_end here, \
+                     and the other way round"
+                .into(),
+        ),
+        Some(far_end) if identity.is_some_and(|identity| identity.fingerprint() == far_end) => {
+            Bad("the far end's fingerprint is our own: put there what `screen-portal identity` prints at the far end"
+                .into())
+        }
+        Some(far_end) => Good(format!("with {far_end}")),
+    }
+}
+
+/// Opens the source for real and waits for its first picture.
+fn source(config: &Config) -> Finding {
+    let ((encode, encode_out), (self_view, self_view_out)) = (mailbox::mailbox(), mailbox::mailbox());
+    let outputs = Outputs { encode, self_view, waker: Waker::new() };
+    let (states, state) = std::sync::mpsc::channel();
+    let on_state = Box::new(move |state| {
+        // Nobody listens any more once a verdict is found.
+        let _ = states.send(state);
+    });
+    let site = config.site.name.clone();
+    let capture = capture::start(config.source.clone(), site, outputs, Arc::new(Figures::default()), on_state);
+    let capture = match capture {
+        Ok(capture) => capture,
+        Err(error) => return Bad(error.to_string()),
+    };
+    let deadline = Instant::now() + SOURCE;
+    let mut finding = Bad(format!("no picture within {} s", SOURCE.as_secs()));
+    while let Ok(state) = state.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        match state {
+            CameraState::Running { description } => {
+                finding = Good(description);
+                break;
+            }
+            CameraState::Missing { reason } => {
+                finding = Bad(reason);
+                // A film or a pattern that cannot be opened now cannot be opened later either; a camera may.
+                if config.source.kind != Kind::Camera {
+                    break;
+                }
+            }
+            CameraState::Starting | CameraState::Private => {}
+        }
+    }
+    drop(capture);
+    drop((encode_out, self_view_out));
+    finding
+}
+
+#[cfg(feature = "kiosk")]
+fn display() -> Finding {
+    match crate::display::server::Server::find() {
+        Ok(server) => Good(format!("{server:?}")),
+        Err(error) => Bad(error.to_string()),
+    }
+}
+
+#[cfg(feature = "kiosk")]
+fn vulkan() -> Finding {
+    match crate::display::gpu::Gpu::open() {
+        Ok(gpu) if crate::display::gpu::is_software(&gpu.adapter) => Note(format!(
+            "{}: draws with the processor, which costs about a third of a core",
+            gpu.adapter.get_info().name
+        )),
+        Ok(gpu) => Good(gpu.adapter.get_info().name),
+        Err(error) => Bad(error.to_string()),
+    }
+}
+
+#[cfg(not(feature = "kiosk"))]
+fn display() -> Finding {
+    Skipped("this build has no display (feature `kiosk`)".into())
+}
+
+#[cfg(not(feature = "kiosk"))]
+fn vulkan() -> Finding {
+    display()
+}
+
+fn port(address: Option<&str>, flag: &str) -> Finding {
+    let Some(address) = address else { return Skipped("switched off".into()) };
+    match TcpListener::bind(address) {
+        Ok(_) => Good(format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Note(format!("{address} is in use: by a portal that runs already, or choose another one with {flag}"))
+        }
+        Err(error) => Bad(format!("{address}: {error}; choose another one with {flag}")),
+    }
+}
+
+fn far_end(config: &Config, identity: Option<Identity>) -> Finding {
+    let Some(address) = config.signaling.dial_address() else {
+        return Skipped("its address is not known here: it is to dial us".into());
+    };
+    let (Some(far_end), Some(identity)) = (config.pairing.far_end, identity) else {
+        return Skipped("not paired".into());
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Bad(error.to_string()),
+    };
+    match runtime.block_on(signaling::probe(&address, &identity, far_end)) {
+        Ok(()) => Good(format!("answers at {address} with the pinned fingerprint")),
+        Err(problem) => {
+            Bad(format!("{address}: {problem}; is the portal there running, and its port open in the firewall?"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairing::Fingerprint;
+
+    fn config() -> Config {
+        let mut config = Config::default();
+        config.source.kind = Kind::Pattern;
+        config.signaling.listen = "127.0.0.1:0".into();
+        config
+    }
+
+    #[test]
+    fn lines_are_easy_to_search() {
+        assert_eq!(line("identity", &Bad("gone".into())), "FAIL  identity         gone");
+        assert_eq!(line("pairing", &Good("fine".into())), "ok    pairing          fine");
+    }
+
+    #[test]
+    fn pairing_needs_another_portal() {
+        let identity = Identity::make().unwrap();
+        let mut config = config();
+        assert!(matches!(pairing(&config, Some(&identity)), Bad(words) if words.contains("far_end")));
+        config.pairing.far_end = Some(identity.fingerprint());
+        assert!(matches!(pairing(&config, Some(&identity)), Bad(words) if words.contains("our own")));
+        config.pairing.far_end = Some(Fingerprint::of(b"far"));
+        assert!(matches!(pairing(&config, Some(&identity)), Good(_)));
+    }
+
+    #[test]
+    fn sources_are_really_opened() {
+        let mut config = config();
+        assert!(matches!(source(&config), Good(_)));
+        config.source.kind = Kind::File;
+        config.source.file = "/nowhere/film.y4m".into();
+        assert!(matches!(source(&config), Bad(words) if words.contains("/nowhere/film.y4m")));
+    }
+
+    #[test]
+    fn ports_are_really_tried() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        assert!(matches!(port(Some(&address), "--listen"), Note(words) if words.contains("--listen")));
+        drop(taken);
+        assert!(matches!(port(Some(&address), "--listen"), Good(_)));
+        assert!(matches!(port(Some("192.0.2.1:1"), "--listen"), Bad(_)), "an address of no machine");
+        assert!(matches!(port(None, "--listen"), Skipped(_)));
+    }
+
+    #[test]
+    fn the_far_end_is_really_asked() {
+        let (here, there) = (Identity::make().unwrap(), Identity::make().unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let mut config = config();
+        assert!(matches!(far_end(&config, Some(here.clone())), Skipped(_)));
+        let listening = {
+            let _inside = runtime.enter();
+            let config = signaling::Config { listen: "127.0.0.1:0".into(), dial: String::new() };
+            signaling::start(&config, &there, here.fingerprint(), Arc::default()).unwrap()
+        };
+        config.signaling.dial = listening.listening_on().unwrap().to_string();
+        config.pairing.far_end = Some(there.fingerprint());
+        assert!(matches!(far_end(&config, Some(here.clone())), Good(_)));
+        config.pairing.far_end = Some(Fingerprint::of(b"somebody else"));
+        assert!(matches!(far_end(&config, Some(here.clone())), Bad(words) if words.contains("not the pinned")));
+        config.signaling.dial = "127.0.0.1:1".into();
+        assert!(matches!(far_end(&config, Some(here)), Bad(words) if words.contains("refused")));
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line: what the program can be asked for, and with which exit code it answers.
+//!
+//! `screen-portal` alone runs the portal. All commands share the flags of [`Settings`], which override the environment and the
+//! configuration file, so that scripts and test rigs can drive a portal without writing files.
+
+mod check;
+mod exit;
+mod settings;
+
+pub use exit::Exit;
+pub use settings::Settings;
+
+use crate::config::{Config, Loaded, Sources};
+use crate::ops::logging;
+use crate::pairing::Identity;
+use crate::{capture, demo, portal};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "screen-portal", version, about = ABOUT, after_help = exit::TABLE)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const ABOUT: &str = "Two kiosks, two places, one window between them: an always-on video portal.\n\nWithout a command it runs the portal.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the portal (default)
+    Run,
+    /// Check configuration, identity, source, display, ports and far end; say what to do about each problem
+    Check,
+    /// List cameras with the names and formats that the configuration can refer to
+    Cameras,
+    /// Print this portal's fingerprint, for the far end's configuration; make the identity if there is none
+    Identity,
+    /// Show two portals on this machine, paired with each other
+    Demo {
+        /// How long to run, in seconds. Default: until a window is closed, or 20 where there is no desktop
+        #[arg(long, value_name = "SECONDS")]
+        seconds: Option<u64>,
+        /// Folder for screenshots, report and logs
+        #[arg(long, value_name = "DIR", default_value = "target/demo")]
+        out: PathBuf,
+    },
+}
+
+/// Reads the command line and does what it asks for. `started` is when the process started.
+pub fn main(started: Instant) -> ExitCode {
+    match Cli::parse().execute(started) {
+        Ok(exit) => exit.into(),
+        Err((exit, problem)) => {
+            eprintln!("screen-portal: {problem}");
+            exit.into()
+        }
+    }
+}
+
+/// A failure that ends the program: its exit code, and one line with cause and remedy.
+type Failure = (Exit, String);
+
+impl Cli {
+    fn execute(self, started: Instant) -> Result<Exit, Failure> {
+        if let Some(Command::Cameras) = self.command {
+            return Ok(cameras());
+        }
+        let Loaded { config, file } = self.load()?;
+        match self.command.unwrap_or(Command::Run) {
+            Command::Run => {
+                start_log(&config)?;
+                match &file {
+                    Some(path) => tracing::info!("configuration: {}", path.display()),
+                    None => tracing::info!("configuration: no file, built-in defaults"),
+                }
+                portal::run(&config, self.settings.headless, started)
+                    .map(|()| Exit::Success)
+                    .map_err(|error| (Exit::of(&error), error.to_string()))
+            }
+            Command::Check => Ok(check::run(&config, file.as_deref(), self.settings.headless)),
+            // Needs no configuration, so it was done before this was read.
+            Command::Cameras => Ok(cameras()),
+            Command::Identity => {
+                let identity = Identity::load_or_create(&config.data.folder);
+                println!("{}", identity.map_err(|error| (Exit::Identity, error.to_string()))?.fingerprint());
+                Ok(Exit::Success)
+            }
+            Command::Demo { seconds, out } => {
+                start_log(&config)?;
+                let options = demo::Options { seconds, folder: out, base: config };
+                demo::run(&options).map(|()| Exit::Success).map_err(|error| (Exit::Demo, error.to_string()))
+            }
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, Failure> {
+        let failed = |error: crate::config::Error| (Exit::Configuration, error.to_string());
+        let flags = self.settings.flags().map_err(failed)?;
+        let sources = Sources { file: self.settings.config.clone(), flags, ..Sources::of_process() };
+        Config::load(&sources).map_err(failed)
+    }
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    let rust_log = std::env::var("RUST_LOG").ok();
+    logging::start(&config.log, rust_log.as_deref()).map_err(|error| (Exit::Configuration, error.to_string()))
+}
+
+fn cameras() -> Exit {
+    let cameras = capture::cameras();
+    if cameras.is_empty() {
+        println!("No camera found. Plug one in; see `ls /dev/video*` for what the system knows.");
+        return Exit::CheckFailed;
+    }
+    for camera in cameras {
+        println!("{}", camera.name());
+        println!("    device   {}", camera.node().display());
+        if let Some(problem) = &camera.problem {
+            println!("    problem  {problem}");
+        }
+        for format in &camera.formats {
+            println!("    format   {format}");
+        }
+    }
+    Exit::Success
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn running_is_the_default_and_flags_stand_anywhere() {
+        let cli = Cli::try_parse_from(["screen-portal", "--fps", "25", "run", "--headless"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Run)) && cli.settings.headless);
+        let cli = Cli::try_parse_from(["screen-portal", "--windowed"]).unwrap();
+        assert!(cli.command.is_none());
+    }
+}

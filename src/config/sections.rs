@@ -1,0 +1,85 @@
+//! The small sections that belong to no room of their own.
+
+use super::Invalid;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Section `[site]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Site {
+    /// This place's name, for the people at the far end: at most 64 characters. Default: empty, which becomes the machine's name.
+    pub name: String,
+}
+
+impl Site {
+    /// Checks the name.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let problem = match &self.name {
+            name if name.chars().count() > 64 => "is longer than 64 characters",
+            name if name.contains(char::is_control) => "contains control characters",
+            _ => return Ok(()),
+        };
+        Err(Invalid { key: "name", problem: problem.into() })
+    }
+}
+
+/// Section `[data]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// The folder that holds the identity; made if it does not exist. Default: empty, which becomes `$STATE_DIRECTORY` (set by
+    /// systemd), else `$XDG_DATA_HOME/screen-portal`, else `~/.local/share/screen-portal`.
+    pub folder: PathBuf,
+}
+
+impl Data {
+    /// Each folder is allowed.
+    pub fn check(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+/// Section `[log]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing-subscriber's `EnvFilter`, such as
+    /// `info,screen_portal::link=debug`. The variable RUST_LOG overrides it. Default: `info`.
+    pub level: String,
+    /// Default: `human`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Human }
+    }
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people; with colours on a terminal.
+    #[default]
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Log {
+    /// Checks the directives.
+    pub fn check(&self) -> Result<(), Invalid> {
+        match self.level.parse::<tracing_subscriber::EnvFilter>() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let problem = format!(
+                    "`{}` cannot be used ({error}): error, warn, info, debug, trace, or `info,screen_portal::link=debug`",
+                    self.level
+                );
+                Err(Invalid { key: "level", problem })
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Every source, every kind of mistake, and the reference.
+
+use super::*;
+use std::path::{Path, PathBuf};
+
+const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/portal.toml");
+
+fn load(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str, &str)]) -> Result<Config, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portal.toml");
+    std::fs::write(&path, text).unwrap();
+    let sources = Sources {
+        file: Some(path),
+        environment: environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        flags: flags.iter().map(|(section, key, value)| Flag::new("--flag", section, key, *value)).collect(),
+    };
+    Config::load(&sources).map(|loaded| loaded.config)
+}
+
+fn mistake(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str, &str)]) -> String {
+    load(text, environment, flags).unwrap_err().to_string()
+}
+
+#[test]
+fn each_source_overrides_the_one_before() {
+    let text = "[source]\nwidth = 640\nheight = 360\nfps = 10\n[site]\nname = \"file\"";
+    let environment = [("SCREEN_PORTAL_SOURCE_HEIGHT", "480"), ("SCREEN_PORTAL_SOURCE_FPS", "20"), ("OTHER", "x")];
+    let config = load(text, &environment, &[("source", "fps", "25")]).unwrap();
+    assert_eq!((config.source.width, config.source.height, config.source.fps), (640, 480, 25));
+    assert_eq!(config.site.name, "file");
+    assert_eq!(config.encode, encode::Config::default());
+}
+
+#[test]
+fn text_needs_no_quotes_outside_the_file() {
+    let fingerprint = pairing::Fingerprint::of(b"x");
+    let environment = [
+        ("SCREEN_PORTAL_SITE_NAME", "42"),
+        ("SCREEN_PORTAL_PAIRING_FAR_END", &fingerprint.to_string()),
+        ("SCREEN_PORTAL_SOURCE_TIME_CODE", "true"),
+        ("SCREEN_PORTAL_SIGNALING_DIAL", "10.0.0.1:7413"),
+        ("SCREEN_PORTAL_DISPLAY_MONITOR", "\"quoted\""),
+        ("SCREEN_PORTAL_DISPLAY_POSITION_X", "-5"),
+        ("SCREEN_PORTAL_DISPLAY_POSITION_Y", "0"),
+    ];
+    let config = load("", &environment, &[("data", "folder", "/tmp/a b"), ("source", "kind", "pattern")]).unwrap();
+    assert_eq!(config.site.name, "42");
+    assert_eq!(config.pairing.far_end, Some(fingerprint));
+    assert!(config.source.time_code);
+    assert_eq!(config.signaling.dial, "10.0.0.1:7413");
+    assert_eq!(config.display.monitor, "quoted");
+    assert_eq!(config.display.position_x, Some(-5));
+    assert_eq!(config.data.folder, Path::new("/tmp/a b"));
+    assert_eq!(config.source.kind, capture::Kind::Pattern);
+}
+
+#[test]
+fn mistakes_name_key_place_and_what_is_allowed() {
+    let says = |mistake: String, words: &[&str]| {
+        for word in words {
+            assert!(mistake.contains(word), "`{word}` is not in: {mistake}");
+        }
+    };
+    says(mistake("[source]\n\nwidht = 3", &[], &[]), &["portal.toml, line 3", "widht", "is width meant?", "fps"]);
+    says(mistake("\n[sauce]\nfps = 3", &[], &[]), &["line 2", "section `sauce`", "encode, "]);
+    says(mistake("fps = 3", &[], &[]), &["line 1", "section"]);
+    says(mistake("[source]\nfps = \"many\"", &[], &[]), &["line 2", "[source] fps", "u32"]);
+    says(mistake("[source]\nfps = 300", &[], &[]), &["line 2", "[source] fps", "1 to 60"]);
+    says(mistake("[source]\nkind = \"tape\"", &[], &[]), &["[source] kind", "`camera`", "`file`"]);
+    says(mistake("[source\nfps = 3", &[], &[]), &["line 1"]);
+    says(mistake("[source]\nfps = 3\nfps = 4", &[], &[]), &["line 3", "duplicate"]);
+    says(mistake("", &[("SCREEN_PORTAL_SOURCE_FSP", "3")], &[]), &["SCREEN_PORTAL_SOURCE_FSP", "is fps meant?"]);
+    says(mistake("", &[("SCREEN_PORTAL_FPS", "3")], &[]), &["SCREEN_PORTAL_FPS", "section `fps`", "source, "]);
+    says(
+        mistake("", &[("SCREEN_PORTAL_SOURCE_FPS", "x")], &[]),
+        &["variable SCREEN_PORTAL_SOURCE_FPS", "[source] fps"],
+    );
+    says(mistake("", &[], &[("pairing", "far_end", "ABC")]), &["flag --flag", "[pairing] far_end", "64"]);
+    says(mistake("[log]\nlevel = \"a=b=c\"", &[], &[]), &["line 2", "[log] level", "debug"]);
+    says(Flag::set("source.fps").unwrap_err().to_string(), &["--set source.fps", "section.key=value"]);
+    let missing = Sources { file: Some("/nowhere/portal.toml".into()), ..Sources::default() };
+    says(Config::load(&missing).unwrap_err().to_string(), &["/nowhere/portal.toml", "--config"]);
+}
+
+#[test]
+fn set_takes_any_key() {
+    let flag = Flag::set("display.monitor=HDMI-1=left").unwrap();
+    assert_eq!((flag.section.as_str(), flag.key.as_str(), flag.value.as_str()), ("display", "monitor", "HDMI-1=left"));
+}
+
+#[test]
+fn what_the_machine_decides_is_filled_in() {
+    let config = load("", &[("HOME", "/home/kiosk")], &[]).unwrap();
+    assert_eq!(config.data.folder, Path::new("/home/kiosk/.local/share/screen-portal"));
+    assert!(!config.site.name.is_empty());
+    let config = load("", &[("HOME", "/home/kiosk"), ("STATE_DIRECTORY", "/var/lib/screen-portal")], &[]).unwrap();
+    assert_eq!(config.data.folder, Path::new("/var/lib/screen-portal"));
+}
+
+#[test]
+fn the_file_is_looked_for_where_the_documentation_says() {
+    let environment = [("HOME".to_string(), "/home/kiosk".to_string())].into_iter().collect();
+    let wanted: Vec<PathBuf> = vec![
+        "portal.toml".into(),
+        "/home/kiosk/.config/screen-portal/portal.toml".into(),
+        "/etc/screen-portal/portal.toml".into(),
+    ];
+    assert_eq!(file::places(&environment), wanted);
+}
+
+/// `config/portal.toml` says the defaults, all of them, and nothing else.
+#[test]
+fn the_reference_is_complete_and_true() {
+    let text = std::fs::read_to_string(REFERENCE).unwrap();
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
+    let mut section = "";
+    let mut described = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, _)) = line.trim_start_matches('#').split_once('=') {
+            // What has no value by default stands there as `#key = example`, without a blank.
+            if !line.starts_with("# ") {
+                described.push((section.to_string(), key.trim().to_string()));
+            }
+        }
+    }
+    let mut wanted = Vec::new();
+    for section in SECTIONS {
+        assert!(!(section.keys)().is_empty(), "{}", section.name);
+        wanted.extend((section.keys)().iter().map(|key| (section.name.to_string(), key.to_string())));
+    }
+    described.sort();
+    wanted.sort();
+    assert_eq!(described, wanted);
+}
+
+/// The demo writes configurations for its portals.
+#[test]
+fn survives_being_written() {
+    let mut config = Config::default();
+    config.pairing.far_end = Some(pairing::Fingerprint::of(b"x"));
+    config.display.position_x = Some(1);
+    config.display.position_y = Some(2);
+    config.site.name = "Harbour".into();
+    config.data.folder = "/data".into();
+    assert_eq!(load(&toml::to_string(&config).unwrap(), &[], &[]).unwrap(), config);
+}

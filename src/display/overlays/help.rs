@@ -1,0 +1,62 @@
+//! The help overlay: the keys, in the middle of the window.
+
+use super::super::canvas::{Block, Canvas};
+use super::super::keys::KEYS;
+use super::{BRIGHT, Fonts, Overlays, PANEL, SOFT, set_visible, text};
+use bevy::prelude::*;
+
+/// Shows the keys while they are wanted.
+pub struct HelpPlugin;
+
+#[derive(Component)]
+struct Root;
+
+impl Plugin for HelpPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_systems(Startup, spawn).add_systems(Update, follow);
+    }
+}
+
+fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
+    let cover = Node {
+        display: Display::None,
+        position_type: PositionType::Absolute,
+        width: percent(100),
+        height: percent(100),
+        align_items: AlignItems::Center,
+        justify_content: JustifyContent::Center,
+        ..default()
+    };
+    let panel = Node {
+        flex_direction: FlexDirection::Column,
+        row_gap: vmin(1.6),
+        padding: UiRect::axes(vmin(6), vmin(5)),
+        border_radius: BorderRadius::all(vmin(2)),
+        ..default()
+    };
+    let root = commands.spawn((Root, cover)).id();
+    let panel = commands.spawn((panel, Block, BackgroundColor(PANEL))).id();
+    commands.entity(root).add_child(panel);
+    let title = commands.spawn(text(&fonts.semi_bold, 5.0, BRIGHT, "Keys")).id();
+    commands.entity(panel).add_child(title);
+    for (key, does) in KEYS {
+        let row = commands
+            .spawn((
+                Node { align_items: AlignItems::Baseline, ..default() },
+                children![
+                    (Node { width: vmin(22), ..default() }, children![text(&fonts.semi_bold, 3.6, BRIGHT, key)]),
+                    text(&fonts.medium, 3.6, SOFT, does),
+                ],
+            ))
+            .id();
+        commands.entity(panel).add_child(row);
+    }
+}
+
+fn follow(overlays: Res<Overlays>, mut canvas: ResMut<Canvas>, mut roots: Query<&mut Node, With<Root>>) {
+    if overlays.is_changed()
+        && let Ok(mut node) = roots.single_mut()
+    {
+        set_visible(&mut canvas, &mut node, overlays.help);
+    }
+}

@@ -1,0 +1,129 @@
+//! The window system: looked for before Bevy would panic over a missing one.
+
+use super::Error;
+use bevy::window::RawHandleWrapper;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use wgpu::rwh::RawWindowHandle;
+use x11rb::connection::Connection;
+use x11rb::errors::ConnectError;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt, InputFocus};
+use x11rb::rust_connection::RustConnection;
+
+/// The window system that windows will be made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// A Wayland compositor.
+    Wayland,
+    /// An X server.
+    X11 {
+        /// Whether somebody manages windows there. Nobody does in a bare `xinit` session: then nobody else makes a window fullscreen,
+        /// or gives it the keyboard.
+        managed: bool,
+    },
+}
+
+/// What was found, and for X a connection: a bare X server starts over when its last client leaves, and would throw out whoever comes just
+/// then. To be kept until the window system's own connection is there.
+#[derive(Debug)]
+pub struct Found {
+    /// The window system.
+    pub server: Server,
+    _connection: Option<RustConnection>,
+}
+
+/// For how long an X server that starts over is given time for it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Server {
+    /// Finds it the way winit does: Wayland if the environment names it, else X.
+    pub fn find() -> Result<Found, Error> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if set("WAYLAND_SOCKET").is_some() {
+            // An open connection that was handed to us; looking at it would use it up.
+            return Ok(Found { server: Self::Wayland, _connection: None });
+        }
+        if let Some(display) = set("WAYLAND_DISPLAY") {
+            let socket = wayland_socket(Path::new(&display), set("XDG_RUNTIME_DIR").map(PathBuf::from));
+            return match UnixStream::connect(&socket) {
+                Ok(_) => Ok(Found { server: Self::Wayland, _connection: None }),
+                Err(error) => Err(Error::Unreachable {
+                    server: format!("WAYLAND_DISPLAY={}", display.to_string_lossy()),
+                    cause: format!("{}: {error}", socket.display()),
+                }),
+            };
+        }
+        let display = set("DISPLAY").ok_or(Error::NoDisplay)?;
+        let unreachable = |cause: String| Error::Unreachable {
+            server: format!("DISPLAY={}", display.to_string_lossy()),
+            cause: cause.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
+        let start = Instant::now();
+        loop {
+            match x11rb::connect(None) {
+                Ok((connection, screen)) => {
+                    let server = Self::X11 { managed: is_managed(&connection, screen) };
+                    return Ok(Found { server, _connection: Some(connection) });
+                }
+                Err(ConnectError::IoError(error))
+                    if error.kind() == ErrorKind::ConnectionReset && start.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(error) => return Err(unreachable(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Where the compositor listens (wl_display_connect(3)): an absolute path as it is, a name in the runtime directory.
+fn wayland_socket(display: &Path, runtime: Option<PathBuf>) -> PathBuf {
+    if display.is_absolute() { display.to_owned() } else { runtime.unwrap_or_default().join(display) }
+}
+
+/// Whether a window manager says that it is there (EWMH, _NET_SUPPORTING_WM_CHECK). An old one that does not say so is not used for
+/// fullscreen either, which works all the same.
+fn is_managed(connection: &RustConnection, screen: usize) -> bool {
+    let check = || -> Option<bool> {
+        let root = connection.setup().roots.get(screen)?.root;
+        let atom = connection.intern_atom(true, b"_NET_SUPPORTING_WM_CHECK").ok()?.reply().ok()?.atom;
+        let property = |window| {
+            let reply = connection.get_property(false, window, atom, AtomEnum::WINDOW, 0, 1).ok()?.reply().ok()?;
+            reply.value32()?.next()
+        };
+        // The window that it names must exist and name itself: else the manager has died.
+        let manager = property(root)?;
+        Some(property(manager)? == manager)
+    };
+    check().unwrap_or(false)
+}
+
+/// Gives the keyboard to a window on an X server without window manager. False if the server refuses, which it does until the window
+/// is on the screen.
+pub fn take_keyboard(window: &RawHandleWrapper) -> bool {
+    let id = match window.get_window_handle() {
+        RawWindowHandle::Xlib(handle) => u32::try_from(handle.window).ok(),
+        RawWindowHandle::Xcb(handle) => Some(handle.window.get()),
+        _ => None,
+    };
+    let Some(id) = id else { return true };
+    let ask = || -> Option<()> {
+        let (connection, _) = x11rb::connect(None).ok()?;
+        connection.set_input_focus(InputFocus::POINTER_ROOT, id, x11rb::CURRENT_TIME).ok()?.check().ok()
+    };
+    ask().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wayland_names_are_looked_up_in_the_runtime_directory() {
+        let runtime = || Some(PathBuf::from("/run/user/7"));
+        assert_eq!(wayland_socket(Path::new("wayland-1"), runtime()), Path::new("/run/user/7/wayland-1"));
+        assert_eq!(wayland_socket(Path::new("/tmp/w"), runtime()), Path::new("/tmp/w"));
+    }
+}

@@ -1,0 +1,420 @@
+//! The last step of each update: takes the newest pictures, draws all that is seen in one pass, presents it, and counts.
+//!
+//! It runs at the very end of Bevy's render graph. So a picture is taken from its mailbox as late as can be, what Bevy's UI has painted is
+//! there, and nothing waits for anything.
+
+use super::canvas::Canvas;
+use super::config::Config;
+use super::fit::{Affine, Area, Extent, place};
+use super::gpu::is_software;
+use super::overlays::{Overlays, Shown};
+use super::painter::{Overlay, Painter, Scene};
+use super::planes::Planes;
+use super::privacy::{self, Stance};
+use super::surface::{Acquired, Surface};
+use super::wake::{HandedOver, SLATE_STEP};
+use super::{self_view, slates};
+use crate::media::{Frame, mailbox};
+use crate::ops::{CameraState, Figures, Slate, View};
+use bevy::prelude::*;
+use bevy::render::render_asset::RenderAssets;
+use bevy::render::renderer::{
+    RenderAdapter, RenderDevice, RenderGraph, RenderGraphSystems, RenderInstance, RenderQueue,
+};
+use bevy::render::texture::GpuImage;
+use bevy::render::view::{ExtractedWindow, ExtractedWindows, create_surfaces, prepare_windows};
+use bevy::render::{Extract, ExtractSchedule, Render, RenderApp, RenderStartup};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Where the pictures come from and what is counted.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The far end's pictures.
+    pub remote: mailbox::Receiver<Arc<Frame>>,
+    /// One's own.
+    pub self_view: mailbox::Receiver<Arc<Frame>>,
+    /// What may be shown. Read at the last moment, not copied at the start of the update.
+    pub view: tokio::sync::watch::Receiver<View>,
+    /// Presented pictures are counted here.
+    pub figures: Arc<Figures>,
+    /// When the far end's newest picture was handed over.
+    pub handed_over: HandedOver,
+}
+
+/// Owns the window's surface and all that is drawn into it.
+pub struct StagePlugin {
+    feed: Mutex<Option<(Feed, Config)>>,
+}
+
+impl StagePlugin {
+    /// A stage for these pictures.
+    pub fn new(feed: Feed, config: Config) -> Self {
+        Self { feed: Mutex::new(Some((feed, config))) }
+    }
+}
+
+impl Plugin for StagePlugin {
+    fn build(&self, app: &mut App) {
+        let feed = self.feed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let (Some((feed, config)), Some(render)) = (feed, app.get_sub_app_mut(RenderApp)) else { return };
+        render
+            .insert_resource(Stage::new(feed, config))
+            .init_resource::<Wanted>()
+            .add_systems(RenderStartup, forget)
+            .add_systems(ExtractSchedule, extract)
+            .add_systems(Render, claim.before(create_surfaces).before(prepare_windows))
+            .add_systems(RenderGraph, show.in_set(RenderGraphSystems::Finish));
+    }
+}
+
+/// What the main world wants to be shown, besides pictures.
+#[derive(Resource, Default)]
+struct Wanted {
+    canvas: Option<AssetId<Image>>,
+    canvas_size: Extent,
+    used: Option<Area>,
+    repainted: bool,
+    slate_painted: Slate,
+    self_view: bool,
+}
+
+fn extract(
+    mut wanted: ResMut<Wanted>,
+    canvas: Extract<Res<Canvas>>,
+    overlays: Extract<Res<Overlays>>,
+    shown: Extract<Res<Shown>>,
+) {
+    *wanted = Wanted {
+        canvas: Some(canvas.image()),
+        canvas_size: canvas.size(),
+        used: canvas.used(),
+        repainted: canvas.is_painting(),
+        slate_painted: shown.0.slate,
+        self_view: overlays.self_view(),
+    };
+}
+
+/// Hides the window from Bevy's own surfaces: there can be only one swapchain per window.
+fn claim(mut windows: ResMut<ExtractedWindows>, mut stage: ResMut<Stage>) {
+    let primary = windows.primary;
+    stage.window = primary.and_then(|primary| windows.windows.remove(&primary));
+}
+
+/// A new device: everything that was made on the old one is gone.
+fn forget(mut stage: ResMut<Stage>) {
+    stage.surface = None;
+    stage.graphics = None;
+    stage.redraw = true;
+}
+
+/// Pictures of one stream, on the device.
+#[derive(Debug, Default)]
+struct Stream {
+    planes: Option<Planes>,
+    arrived: Option<Instant>,
+}
+
+/// What is made once per device and format.
+#[derive(Debug)]
+struct Graphics {
+    painter: Painter,
+    remote: Stream,
+    own: Stream,
+    overlay: Option<(AssetId<Image>, Overlay)>,
+}
+
+#[derive(Resource)]
+struct Stage {
+    feed: Feed,
+    config: Config,
+    started: Instant,
+    window: Option<ExtractedWindow>,
+    surface: Option<(Entity, Surface)>,
+    graphics: Option<Graphics>,
+    /// Something must be drawn although no new picture came.
+    redraw: bool,
+    /// What was drawn last: the slate's background (and when) or the picture; one's own.
+    backdrop_drawn: Option<Instant>,
+    inset_drawn: bool,
+    slate: Slate,
+    overlay_drawn: bool,
+    /// Pictures that arrived and still have to be counted as presented.
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    captured: Option<Instant>,
+    handed_over: Instant,
+    size: crate::media::Size,
+}
+
+impl Stage {
+    fn new(feed: Feed, config: Config) -> Self {
+        Self {
+            feed,
+            config,
+            started: Instant::now(),
+            window: None,
+            surface: None,
+            graphics: None,
+            redraw: true,
+            backdrop_drawn: None,
+            inset_drawn: false,
+            slate: Slate::default(),
+            overlay_drawn: false,
+            pending: None,
+        }
+    }
+}
+
+/// Shows what is to be seen now, if that differs from what is seen.
+fn show(
+    mut stage: ResMut<Stage>,
+    wanted: Res<Wanted>,
+    images: Res<RenderAssets<GpuImage>>,
+    instance: Res<RenderInstance>,
+    adapter: Res<RenderAdapter>,
+    device: Res<RenderDevice>,
+    queue: Res<RenderQueue>,
+) {
+    let stage = &mut *stage;
+    let device = device.wgpu_device();
+    let Some(window) = stage.window.take() else {
+        // No window (its monitor went): nothing to draw into, and a surface must not outlive its window for long.
+        (stage.surface, stage.redraw) = (None, true);
+        return;
+    };
+    if !stage.open(&instance, &adapter, device, &window) {
+        return;
+    }
+    stage.redraw |= wanted.repainted;
+    let Some((slate, camera)) = stage.take_pictures(device, &queue, wanted.self_view) else { return };
+    let now = Instant::now();
+    let visible = stage.visible(slate, &camera, wanted.self_view, now);
+    if !stage.is_due(visible, now) {
+        return;
+    }
+    stage.draw(device, &queue, &wanted, &images, slate, visible, now);
+}
+
+/// Which pictures are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Visible {
+    remote: bool,
+    own: bool,
+}
+
+impl Stage {
+    /// Makes or follows the window's surface. False while there is none.
+    fn open(
+        &mut self,
+        instance: &wgpu::Instance,
+        adapter: &wgpu::Adapter,
+        device: &wgpu::Device,
+        window: &ExtractedWindow,
+    ) -> bool {
+        let size = Extent::new(window.physical_width, window.physical_height);
+        if self.surface.as_ref().is_none_or(|(entity, _)| *entity != window.entity) {
+            self.surface = None;
+            let made = Surface::new(instance, adapter, device, window.handle.clone(), size, self.config.present_mode);
+            match made {
+                Ok(surface) => {
+                    tracing::debug!(after_ms = self.started.elapsed().as_millis(), "window surface ready");
+                    self.surface = Some((window.entity, surface));
+                }
+                Err(error) => {
+                    // Tried again with the next update, once a second at least: a monitor may be on its way out.
+                    tracing::warn!(error, "the window's surface cannot be made");
+                    return false;
+                }
+            }
+            self.redraw = true;
+        }
+        let Some((_, surface)) = &mut self.surface else { return false };
+        self.redraw |= surface.resize(device, size);
+        if self.graphics.as_ref().is_none_or(|graphics| graphics.painter.target() != surface.format()) {
+            let painter = Painter::new(device, surface.format(), is_software(adapter));
+            self.graphics =
+                Some(Graphics { painter, remote: Stream::default(), own: Stream::default(), overlay: None });
+        }
+        true
+    }
+
+    /// Takes what is in the mailboxes and copies to the device what may be seen. Returns the slate and the camera's state that this was
+    /// decided by.
+    fn take_pictures(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        self_view: bool,
+    ) -> Option<(Slate, CameraState)> {
+        let graphics = self.graphics.as_mut()?;
+        let (slate, camera) = {
+            let view = self.feed.view.borrow();
+            (view.slate, view.camera.clone())
+        };
+        let frame = self.feed.remote.take();
+        if privacy::stance(slate) == Stance::Refuse {
+            // Dropped with what was shown before: nobody will see either again.
+            graphics.remote = Stream::default();
+            self.pending = None;
+        } else if let Some(frame) = frame {
+            let start = Instant::now();
+            graphics.remote.put(&graphics.painter, device, queue, &frame, start);
+            let end = Instant::now();
+            self.feed.figures.upload_time.record(end.saturating_duration_since(start), end);
+            self.pending = Some(Pending {
+                captured: frame.captured,
+                handed_over: self.feed.handed_over.at(),
+                size: frame.format.size,
+            });
+        }
+        let own_private = slate == Slate::Private || camera == CameraState::Private;
+        let frame = self.feed.self_view.take();
+        if own_private || !self_view {
+            graphics.own = Stream::default();
+        } else if let Some(frame) = frame {
+            graphics.own.put(&graphics.painter, device, queue, &frame, Instant::now());
+        }
+        Some((slate, camera))
+    }
+
+    fn visible(&self, slate: Slate, camera: &CameraState, self_view: bool, now: Instant) -> Visible {
+        let arrived = |stream: fn(&Graphics) -> &Stream| self.graphics.as_ref().and_then(|all| stream(all).arrived);
+        Visible {
+            remote: privacy::shows_remote(slate, arrived(|all| &all.remote), now),
+            own: self_view && privacy::shows_self_view(slate, camera, arrived(|all| &all.own), now),
+        }
+    }
+
+    /// Whether what is to be seen differs from what is seen.
+    fn is_due(&mut self, visible: Visible, now: Instant) -> bool {
+        let slate = self.feed.view.borrow().slate;
+        let changed = slate != self.slate
+            || visible.remote == self.backdrop_drawn.is_some()
+            || visible.own != self.inset_drawn
+            || self.redraw;
+        let picture = visible.remote && self.pending.is_some();
+        // Without a picture the light moves, and one's own picture with it, or at its own pace if somebody watches it.
+        let light = self.backdrop_drawn.is_some_and(|drawn| now.saturating_duration_since(drawn) >= step(visible.own));
+        changed || picture || (!visible.remote && light)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where everything meets")]
+    fn draw(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        wanted: &Wanted,
+        images: &RenderAssets<GpuImage>,
+        slate: Slate,
+        visible: Visible,
+        now: Instant,
+    ) {
+        let (Some((_, surface)), Some(graphics)) = (&self.surface, &mut self.graphics) else { return };
+        let image = match surface.acquire(device) {
+            Acquired::Image(image) => image,
+            Acquired::Later => {
+                self.redraw = true;
+                return;
+            }
+            Acquired::Lost => {
+                (self.surface, self.redraw) = (None, true);
+                return;
+            }
+        };
+        let window = surface.size();
+        let rotation = self.config.rotation();
+        let canvas = window.turned(rotation);
+        let Graphics { painter, remote, own, overlay } = graphics;
+        let software = painter.is_software();
+
+        let mut scene = Scene { backdrop: !visible.remote, ..Scene::default() };
+        if scene.backdrop {
+            let backdrop = slates::backdrop(slate, now.saturating_duration_since(self.started));
+            painter.set_backdrop(queue, &backdrop, window, Affine::upright(rotation));
+        }
+        if let (true, Some(planes)) = (visible.remote, &mut remote.planes) {
+            let size = planes.format().size;
+            let placement = place(size, Area::whole(canvas), canvas, self.config.fit, rotation, false);
+            planes.aim(queue, &placement, 0.0, software);
+            painter.prepare(device, planes);
+            scene.picture = Some((planes, placement.area));
+        }
+        if let (true, Some(planes)) = (visible.own, &mut own.planes) {
+            let size = planes.format().size;
+            let (area, radius) = self_view::inset(size, canvas);
+            let placement = place(size, area, canvas, super::Fit::Cover, rotation, true);
+            planes.aim(queue, &placement, radius, software);
+            painter.prepare(device, planes);
+            scene.inset = Some((planes, placement.area));
+        }
+        // What was painted for another slate or another size is not shown over this one: the right one is an update away.
+        let fits = wanted.canvas_size == canvas
+            && wanted.slate_painted == slate
+            && (visible.remote == (slate == Slate::Hidden));
+        let used = wanted.used.filter(|_| fits);
+        if let (Some(area), Some(id)) = (used, wanted.canvas)
+            && let Some(canvas_image) = images.get(id)
+        {
+            if overlay.as_ref().is_none_or(|(known, _)| *known != id) {
+                let view = canvas_image.texture.create_view(&wgpu::TextureViewDescriptor {
+                    format: Some(wgpu::TextureFormat::Rgba8Unorm),
+                    ..Default::default()
+                });
+                *overlay = Some((id, painter.overlay(device, &view, Affine::upright(rotation))));
+            }
+            scene.overlay = overlay.as_ref().map(|(_, overlay)| (overlay, area.on_window(canvas, rotation)));
+        }
+
+        let view = image.texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        painter.draw(&mut encoder, &view, window, &scene);
+        (self.inset_drawn, self.overlay_drawn) = (scene.inset.is_some(), scene.overlay.is_some());
+        queue.submit([encoder.finish()]);
+        image.present();
+
+        self.redraw = false;
+        self.slate = slate;
+        self.backdrop_drawn = (!visible.remote).then_some(now);
+        if visible.remote
+            && let Some(pending) = self.pending.take()
+        {
+            let now = Instant::now();
+            let figures = &self.feed.figures;
+            figures.presented(pending.captured, now);
+            figures.present_time.record(now.saturating_duration_since(pending.handed_over), now);
+            figures.incoming.width.set(u64::from(pending.size.width));
+            figures.incoming.height.set(u64::from(pending.size.height));
+        }
+    }
+}
+
+/// How long a slate stands still.
+fn step(own_picture: bool) -> Duration {
+    // Somebody looks at himself: smooth enough, still cheap. The wake-ups are those of his camera.
+    let step = if own_picture { Duration::from_millis(66) } else { SLATE_STEP };
+    step.saturating_sub(Duration::from_millis(8))
+}
+
+impl Stream {
+    /// Copies a picture to the device. One of another size gets new textures at once: what is on the screen stays there until they are
+    /// drawn, and the old ones live until the device is done with them.
+    fn put(&mut self, painter: &Painter, device: &wgpu::Device, queue: &wgpu::Queue, frame: &Frame, now: Instant) {
+        // Devices differ in how large a texture they can make; most pictures that we accept fit everywhere.
+        let most = device.limits().max_texture_dimension_2d;
+        let size = frame.format.size;
+        if !size.is_valid() || size.width > most || size.height > most {
+            tracing::debug!(%size, "a picture of this size cannot be shown");
+            return;
+        }
+        let planes = match self.planes.take() {
+            Some(planes) if planes.take(frame.format) => self.planes.insert(planes),
+            _ => self.planes.insert(painter.planes(device, frame.format)),
+        };
+        planes.upload(queue, frame);
+        self.arrived = Some(now);
+    }
+}

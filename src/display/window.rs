@@ -1,0 +1,215 @@
+//! The window: on the right monitor, covering it if wanted, there again when the monitor comes back.
+
+use super::config::Config;
+use super::keys::Commands as PortalCommands;
+use super::server::{Server, take_keyboard};
+use crate::ops;
+use bevy::prelude::*;
+use bevy::window::{
+    CursorOptions, Monitor, MonitorSelection, PrimaryMonitor, PrimaryWindow, RawHandleWrapper, WindowCloseRequested,
+    WindowMode, WindowPosition, WindowResolution,
+};
+
+/// Makes the window and keeps it where it belongs.
+pub struct WindowPlugin {
+    /// What is wanted.
+    pub config: Config,
+    /// Where it is made.
+    pub server: Server,
+}
+
+/// Whether the window is to cover a monitor now. `F` toggles it.
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fullscreen(bool);
+
+impl Fullscreen {
+    /// Covers the monitor, or stops covering it.
+    pub fn toggle(&mut self) {
+        self.0 = !self.0;
+    }
+}
+
+#[derive(Resource)]
+struct Wanted {
+    config: Config,
+    server: Server,
+}
+
+impl Plugin for WindowPlugin {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(Fullscreen(self.config.fullscreen))
+            .insert_resource(Wanted { config: self.config.clone(), server: self.server })
+            .add_systems(Update, (keep, focus, close));
+    }
+}
+
+/// What of the window we decide; the rest is its owner's.
+#[derive(Clone, Debug, PartialEq)]
+struct Arrangement {
+    mode: WindowMode,
+    position: WindowPosition,
+    size: UVec2,
+    decorations: bool,
+}
+
+fn arrange(config: &Config, fullscreen: bool, managed: bool, monitor: Option<(Entity, &Monitor)>) -> Arrangement {
+    let windowed = || Arrangement {
+        mode: WindowMode::Windowed,
+        position: match (config.position_x, config.position_y) {
+            (Some(x), Some(y)) => WindowPosition::At(IVec2::new(x, y)),
+            _ => WindowPosition::Automatic,
+        },
+        size: UVec2::new(config.width, config.height),
+        decorations: config.decorations,
+    };
+    match (fullscreen, monitor) {
+        (false, _) => windowed(),
+        (true, None) => Arrangement { mode: WindowMode::BorderlessFullscreen(MonitorSelection::Primary), ..windowed() },
+        (true, Some((entity, _))) if managed => {
+            Arrangement { mode: WindowMode::BorderlessFullscreen(MonitorSelection::Entity(entity)), ..windowed() }
+        }
+        // Nobody there to make us fullscreen: be a window of exactly the monitor's size, where the monitor is.
+        (true, Some((_, monitor))) => Arrangement {
+            mode: WindowMode::Windowed,
+            position: WindowPosition::At(monitor.physical_position),
+            size: UVec2::new(monitor.physical_width, monitor.physical_height),
+            decorations: false,
+        },
+    }
+}
+
+/// The monitor that the configuration means: by its whole name, a part of it, or its number; else the primary; else any.
+fn choose<T>(wanted: &str, monitors: impl Iterator<Item = (T, Option<String>, bool)>) -> Option<T> {
+    let mut monitors: Vec<_> = monitors.collect();
+    let named = |matches: &dyn Fn(&str) -> bool| {
+        monitors.iter().position(|(_, name, _)| name.as_deref().is_some_and(|name| !wanted.is_empty() && matches(name)))
+    };
+    let index = named(&|name| name == wanted)
+        .or_else(|| wanted.parse().ok().filter(|index| *index < monitors.len()))
+        .or_else(|| named(&|name| name.contains(wanted)))
+        .or_else(|| monitors.iter().position(|(.., primary)| *primary))
+        .unwrap_or(0);
+    (index < monitors.len()).then(|| monitors.swap_remove(index).0)
+}
+
+/// Makes the window if there is none (at the start; after its monitor went, which takes the window with it), and moves it when the
+/// monitors or the wishes change.
+fn keep(
+    mut commands: Commands,
+    wanted: Res<Wanted>,
+    fullscreen: Res<Fullscreen>,
+    monitors: Query<(Entity, &Monitor, Has<PrimaryMonitor>)>,
+    new_monitors: Query<(), Added<Monitor>>,
+    mut windows: Query<&mut Window, With<PrimaryWindow>>,
+) {
+    let Wanted { config, server } = &*wanted;
+    let monitor = choose(
+        &config.monitor,
+        monitors.iter().map(|(entity, monitor, primary)| ((entity, monitor), monitor.name.clone(), primary)),
+    );
+    let managed = *server != Server::X11 { managed: false };
+    let now = arrange(config, fullscreen.0, managed, monitor);
+    match windows.single_mut() {
+        Ok(mut window) => {
+            if fullscreen.is_changed() || !new_monitors.is_empty() {
+                window.mode = now.mode;
+                window.decorations = now.decorations;
+                if now.mode == WindowMode::Windowed {
+                    window.position = now.position;
+                    window.resolution.set_physical_resolution(now.size.x, now.size.y);
+                }
+            }
+        }
+        Err(_) if monitors.is_empty() => {} // A window without a monitor has no size: wait for one.
+        Err(_) => {
+            let name = monitor.and_then(|(_, monitor)| monitor.name.clone()).unwrap_or_else(|| "unnamed".to_owned());
+            tracing::info!(monitor = name, fullscreen = fullscreen.0, "window");
+            let window = Window {
+                title: "Screen Portal".to_owned(),
+                name: Some("screen-portal".to_owned()),
+                mode: now.mode,
+                position: now.position,
+                // Pixels are pixels: what is shown is laid out in hundredths of the window anyway.
+                resolution: WindowResolution::new(now.size.x, now.size.y).with_scale_factor_override(1.0),
+                decorations: now.decorations,
+                ..default()
+            };
+            let cursor = CursorOptions { visible: !config.hide_cursor, ..default() };
+            commands.spawn((window, PrimaryWindow, cursor));
+        }
+    }
+}
+
+/// How often the keyboard is asked for: a window is on the screen within a few updates.
+const FOCUS_TRIES: u32 = 20;
+
+/// Without a window manager nobody gives a window the keyboard.
+fn focus(wanted: Res<Wanted>, mut tries: Local<u32>, windows: Query<Ref<RawHandleWrapper>, With<PrimaryWindow>>) {
+    if wanted.server != (Server::X11 { managed: false }) {
+        return;
+    }
+    let Ok(window) = windows.single() else { return };
+    if window.is_added() {
+        *tries = FOCUS_TRIES;
+    }
+    if *tries > 0 {
+        *tries = if take_keyboard(&window) { 0 } else { *tries - 1 };
+    }
+}
+
+/// Whoever closes the window wants the program to end.
+fn close(
+    mut closing: MessageReader<WindowCloseRequested>,
+    commands: Res<PortalCommands>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    if closing.read().next().is_some() {
+        commands.send(ops::Command::Quit);
+        exit.write(AppExit::Success);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn monitor() -> Monitor {
+        Monitor {
+            name: Some("HDMI-1".to_owned()),
+            physical_height: 1080,
+            physical_width: 1920,
+            physical_position: IVec2::new(1280, 0),
+            refresh_rate_millihertz: None,
+            scale_factor: 2.0,
+            video_modes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn without_a_window_manager_the_window_is_the_monitor() {
+        let (config, monitor) = (Config::default(), monitor());
+        let entity = Entity::PLACEHOLDER;
+        let bare = arrange(&config, true, false, Some((entity, &monitor)));
+        assert_eq!((bare.mode, bare.decorations), (WindowMode::Windowed, false));
+        assert_eq!(bare.position, WindowPosition::At(IVec2::new(1280, 0)));
+        assert_eq!(bare.size, UVec2::new(1920, 1080));
+        let managed = arrange(&config, true, true, Some((entity, &monitor)));
+        assert_eq!(managed.mode, WindowMode::BorderlessFullscreen(MonitorSelection::Entity(entity)));
+        let windowed = arrange(&config, false, true, Some((entity, &monitor)));
+        assert_eq!((windowed.mode, windowed.size), (WindowMode::Windowed, UVec2::new(1280, 720)));
+    }
+
+    #[test]
+    fn monitors_are_found_by_name_number_or_rank() {
+        let choose = |wanted: &str| {
+            let name = |name: &str| Some(name.to_owned());
+            choose(wanted, [(0, name("eDP-1"), false), (1, name("HDMI-1"), true), (2, None, false)].into_iter())
+        };
+        assert_eq!(choose(""), Some(1), "the primary one");
+        assert_eq!(choose("eDP-1"), Some(0));
+        assert_eq!(choose("HDMI"), Some(1));
+        assert_eq!(choose("2"), Some(2));
+        assert_eq!(choose("DP-9"), Some(1), "one that is gone falls back to the primary");
+        assert_eq!(super::choose::<u8>("", std::iter::empty()), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! The log: lines for people or JSON, and once a minute a line that says how the portal does.
+
+use super::{CameraState, Figures, LinkState, Snapshot, View};
+use crate::config::{Log, LogFormat};
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::TryInitError;
+
+/// Between two lines that say how the portal does.
+pub const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `RUST_LOG` cannot be used.
+    #[error(
+        "the variable RUST_LOG is `{directives}`, which cannot be used ({problem}); write for instance info or debug"
+    )]
+    Directives {
+        /// Its value.
+        directives: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is one already.
+    #[error("the log was started before: {0}")]
+    Started(#[from] TryInitError),
+}
+
+/// Starts the log, on the standard error output. `rust_log` is the value of the variable RUST_LOG, which overrides the level.
+pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
+    let directives = match rust_log.filter(|directives| !directives.trim().is_empty()) {
+        Some(directives) => directives.to_owned(),
+        None => directives(&config.level),
+    };
+    let filter = directives
+        .parse::<EnvFilter>()
+        .map_err(|error| Error::Directives { directives: directives.clone(), problem: error.to_string() })?;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Human => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colours).with_target(false).finish().try_init()?;
+        }
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+    }
+    Ok(())
+}
+
+/// A bare level is meant for our own lines: the libraries' info is not for operators.
+fn directives(level: &str) -> String {
+    let level = level.trim();
+    if level.contains(['=', ',']) { level.to_owned() } else { format!("warn,screen_portal={level}") }
+}
+
+/// Logs [`summary`] once a minute, for as long as the view is published.
+pub async fn report(figures: Arc<Figures>, view: watch::Receiver<View>) {
+    let mut minute = tokio::time::interval(REPORT_EVERY);
+    minute.tick().await;
+    while view.has_changed().is_ok() {
+        minute.tick().await;
+        let line = summary(&figures.snapshot(Instant::now()), &view.borrow());
+        tracing::info!("{line}");
+    }
+}
+
+/// How the portal does, in one line of plain words.
+pub fn summary(snapshot: &Snapshot, view: &View) -> String {
+    let (now, latency) = (&snapshot.now, &snapshot.latency);
+    let mut line = match view.link {
+        LinkState::Idle => "not paired".to_owned(),
+        LinkState::Signalling => "looking for the far end".to_owned(),
+        LinkState::Connecting => "connecting".to_owned(),
+        LinkState::Live => "live".to_owned(),
+        LinkState::Stalled => "the far end's picture has stopped".to_owned(),
+        LinkState::Closed => "closed".to_owned(),
+    };
+    // Writing to a String does not fail.
+    if let Some(site) = &view.far_site {
+        let _ = write!(line, " with {site}");
+    }
+    if let Some(trouble) = view.trouble.as_ref().filter(|_| view.link != LinkState::Live) {
+        let _ = write!(line, " ({trouble})");
+    }
+    match &view.camera {
+        CameraState::Starting => line += "; camera starting",
+        CameraState::Running { .. } => {}
+        CameraState::Missing { reason } => {
+            let _ = write!(line, "; no camera ({reason})");
+        }
+        CameraState::Private => line += "; private",
+    }
+    let _ = write!(line, "; shows {:.1} pictures/s at {:.2} Mb/s", now.presented_fps, now.received_bps / 1e6);
+    if latency.count > 0 {
+        let _ = write!(line, ", {:.0} ms old (95 of 100 within {:.0} ms)", latency.p50_ms, latency.p95_ms);
+    }
+    let target_mbps = snapshot.outgoing.target_bps as f64 / 1e6;
+    let _ = write!(
+        line,
+        "; sends {:.1} pictures/s at {:.2} of {target_mbps:.2} Mb/s, {:.1} % lost on the way",
+        now.sent_fps,
+        now.sent_bps / 1e6,
+        snapshot.outgoing.loss_ppm as f64 / 1e4
+    );
+    if snapshot.link.round_trip_us > 0 {
+        let _ = write!(line, ", round trip {:.1} ms", snapshot.link.round_trip_us as f64 / 1e3);
+    }
+    let _ = write!(line, "; {:.2} cores, {} MB", now.cpu_cores, snapshot.resident_bytes / 1_000_000);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_for_our_own_lines() {
+        assert_eq!(directives("info"), "warn,screen_portal=info");
+        assert_eq!(directives("info,screen_portal::link=debug"), "info,screen_portal::link=debug");
+        for level in ["error", "warn", "info", "debug", "trace", "off"] {
+            directives(level).parse::<EnvFilter>().unwrap();
+        }
+    }
+
+    #[test]
+    fn says_how_it_does() {
+        let figures = Figures::default();
+        figures.outgoing.target_bps.set(2_500_000);
+        figures.link.round_trip_us.set(1_234);
+        let view = View {
+            link: LinkState::Signalling,
+            trouble: Some("10.0.0.2:7413: refused".into()),
+            camera: CameraState::Missing { reason: "unplugged".into() },
+            ..View::default()
+        };
+        let line = summary(&figures.snapshot(Instant::now()), &view);
+        assert!(
+            line.starts_with("looking for the far end (10.0.0.2:7413: refused); no camera (unplugged); "),
+            "{line}"
+        );
+        assert!(line.contains("of 2.50 Mb/s") && line.contains("round trip 1.2 ms"), "{line}");
+        let live = View { link: LinkState::Live, far_site: Some("Hilltop".into()), ..View::default() };
+        let now = Instant::now();
+        figures.presented(Some(now), now + Duration::from_millis(40));
+        let line = summary(&figures.snapshot(now), &live);
+        assert!(
+            line.starts_with("live with Hilltop; camera starting; shows 0.0") && line.contains("40 ms old"),
+            "{line}"
+        );
+    }
+}
