@@ -1,8 +1,47 @@
 //! Wires one portal together; starts it, stops it, and says who owns which thread.
+//!
+//! | thread | owner | does |
+//! |---|---|---|
+//! | main | [`run`] | the display ([`crate::display::run`]), or waiting, in a headless agent |
+//! | `capture` | [`capture::Capture`] | opens the source, converts and stamps its pictures |
+//! | `encode` | [`encode::Worker`] | takes the newest picture, makes an access unit of it |
+//! | `decode` | [`decode::Worker`] | takes access units in order, puts the newest picture into the display's mailbox |
+//! | `network` (2) | the tokio runtime | link, signalling, status pages, signals |
+//! | `commands` | [`Portal`] | carries out what a person at the kiosk asks for |
+//!
+//! Queues between them, all bounded: camera → encoder, camera → self-view and decoder → display are latest-frame mailboxes (the
+//! newest wins); encoder → link holds [`SEND_QUEUE`] access units and link → decoder [`DECODE_QUEUE`]: when one is full, its
+//! writer drops up to the next keyframe and asks for one.
 
+mod board;
+
+use crate::capture::{self, Capture};
+use crate::codec::{decode, encode};
 use crate::config::Config;
-use crate::{capture, pairing, signaling, web};
-use std::time::Instant;
+use crate::link::{self, Link};
+use crate::media::{Frame, PortalClock, Waker, mailbox};
+use crate::ops::{CameraState, Command, FarCamera, Figures};
+use crate::pairing::{self, Identity};
+use crate::{display, signaling, web};
+use board::Board;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Access units that may wait between encoder and link: about a tenth of a second.
+pub const SEND_QUEUE: usize = 4;
+/// Access units that may wait between link and decoder: about a quarter of a second.
+pub const DECODE_QUEUE: usize = 8;
+/// Commands that may wait; a person cannot press keys faster than they are carried out.
+const COMMAND_QUEUE: usize = 16;
+/// Two threads: the link's work and everything else never wait for each other. More would only take turns on a small machine.
+const NETWORK_THREADS: usize = 2;
+/// How long an orderly end may take before it is cut short.
+const CLOSE_LIMIT: Duration = Duration::from_millis(800);
 
 /// Why a portal could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +60,256 @@ pub enum Error {
     Capture(#[from] capture::Error),
     /// The display could not start, or was lost for good.
     #[error(transparent)]
-    Display(#[from] crate::display::Error),
+    Display(#[from] display::Error),
     /// The system refused a thread.
-    #[error("cannot start the threads of the network: {0}")]
+    #[error("cannot start the threads of the network: {0}; free memory or raise the limit of processes (ulimit -u)")]
     Threads(#[from] std::io::Error),
 }
 
-/// Where the command line calls; the wiring comes with the link.
-pub fn run(_config: &Config, _headless: bool, _started: Instant) -> Result<(), Error> {
-    Err(Error::Threads(std::io::Error::other("this build has no link yet")))
+/// Runs one portal until it is told to stop: by a key, a closed window, SIGINT or SIGTERM. Blocks the calling thread, which must be
+/// the main thread unless `headless`: window systems insist on it.
+///
+/// `started` is when the process started, for the figure "first picture".
+///
+/// # Errors
+/// Only what cannot heal by itself ends here: see [`Error`]. A missing camera, an unreachable far end or a broken network do not.
+pub fn run(config: &Config, headless: bool, started: Instant) -> Result<(), Error> {
+    let waker = Waker::new();
+    let (quit, told_to_quit) = bounded(1);
+    let quit = Quit { stop: Arc::new(AtomicBool::new(false)), told: quit, waker: waker.clone() };
+    let portal = Portal::start(config, headless, started, &quit, waker.clone())?;
+    let ended = if headless {
+        // An error would mean that the last sender is gone; `quit` lives until the end of this function.
+        let _ = told_to_quit.recv();
+        Ok(())
+    } else {
+        display::run(config.display.clone(), portal.display_inputs(config, &quit, waker)).map_err(Error::from)
+    };
+    portal.stop();
+    ended
+}
+
+/// Tells the main thread to end, whichever kind it is.
+#[derive(Clone)]
+struct Quit {
+    stop: Arc<AtomicBool>,
+    told: Sender<()>,
+    waker: Waker,
+}
+
+impl Quit {
+    fn now(&self) {
+        self.stop.store(true, Relaxed);
+        // Full means that it was told already.
+        let _ = self.told.try_send(());
+        self.waker.wake();
+    }
+}
+
+/// A running portal: everything but the main thread.
+struct Portal {
+    runtime: Runtime,
+    link: Option<Arc<Link>>,
+    signaling: Option<signaling::Running>,
+    capture: Arc<Capture>,
+    encoder: encode::Worker,
+    decoder: decode::Worker,
+    board: Arc<Board>,
+    figures: Arc<Figures>,
+    remote: mailbox::Receiver<Arc<Frame>>,
+    self_view: mailbox::Receiver<Arc<Frame>>,
+    commands: Sender<Command>,
+}
+
+impl Portal {
+    /// Starts everything but the window: signalling, camera and encoder are under way before the window is, so that the first
+    /// picture does not wait for one after the other.
+    fn start(config: &Config, headless: bool, started: Instant, quit: &Quit, waker: Waker) -> Result<Self, Error> {
+        let figures = Arc::new(Figures::new(started));
+        let identity = Identity::load_or_create(&config.data.folder)?;
+        let far_end = config.pairing.far_end;
+        let board = Arc::new(Board::new(far_end.is_some(), waker.clone()));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(NETWORK_THREADS)
+            .thread_name("network")
+            .enable_all()
+            .build()?;
+        let in_runtime = runtime.enter();
+
+        let (encode_frames, frames) = mailbox::mailbox();
+        let (self_view_frames, self_view) = mailbox::mailbox();
+        let (remote_frames, remote) = mailbox::mailbox();
+        let (units_to_link, units_out) = mpsc::channel(SEND_QUEUE);
+        let (units_in, units_to_decoder) = bounded(DECODE_QUEUE);
+        let encoder_control = Arc::new(encode::Control::new(&config.encode));
+
+        let (link, signaling) = match far_end {
+            Some(far_end) => {
+                let signaling = signaling::start(&config.signaling, &identity, far_end, Arc::clone(&figures))?;
+                let (outgoing, events, running) = signaling.split();
+                let (on_keyframe, on_target, on_active) =
+                    (Arc::clone(&encoder_control), Arc::clone(&encoder_control), Arc::clone(&encoder_control));
+                let on_view = Arc::clone(&board);
+                let ports = link::Ports {
+                    units_out,
+                    units_in,
+                    on_keyframe_request: Arc::new(move || on_keyframe.request_keyframe()),
+                    on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
+                    on_active: Arc::new(move |active| on_active.set_active(active)),
+                    on_view: Box::new(move |status| on_view.link(status)),
+                    signaling: (outgoing, events),
+                    figures: Arc::clone(&figures),
+                    clock: PortalClock::start(),
+                };
+                let link = link::start(config.link.clone(), ports, identity.clone(), far_end, config.site.name.clone());
+                (Some(Arc::new(link)), Some(running))
+            }
+            None => {
+                tracing::warn!(
+                    "no far end is pinned: set pairing.far_end to what `screen-portal identity` prints there; ours is {}",
+                    identity.fingerprint()
+                );
+                (None, None)
+            }
+        };
+
+        let damaged = link.clone();
+        let on_damage = Box::new(move || {
+            if let Some(link) = &damaged {
+                link.request_keyframe();
+            }
+        });
+        let decoder =
+            decode::start(units_to_decoder, remote_frames, on_damage, waker.clone(), Arc::clone(&figures), headless)?;
+        let encoder =
+            encode::start(config.encode.clone(), frames, units_to_link, encoder_control, Arc::clone(&figures))?;
+        let (camera_board, camera_link) = (Arc::clone(&board), link.clone());
+        let on_camera = Box::new(move |state: CameraState| {
+            if let Some(link) = &camera_link {
+                link.set_camera(told_to_far_end(&state));
+            }
+            camera_board.camera(state);
+        });
+        let outputs = capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker };
+        let capture = Arc::new(capture::start(
+            config.source.clone(),
+            config.site.name.clone(),
+            outputs,
+            Arc::clone(&figures),
+            on_camera,
+        )?);
+
+        web::serve(&config.status, Arc::clone(&figures), board.subscribe(), identity.fingerprint())?;
+        runtime.spawn(tick(Arc::clone(&figures)));
+        runtime.spawn(signals(quit.clone())?);
+        drop(in_runtime);
+
+        let (commands, to_do) = bounded(COMMAND_QUEUE);
+        let portal =
+            Self { runtime, link, signaling, capture, encoder, decoder, board, figures, remote, self_view, commands };
+        portal.carry_out(to_do, quit.clone())?;
+        Ok(portal)
+    }
+
+    /// The thread that does what a person at the kiosk asks for. It ends with the last sender of commands.
+    fn carry_out(&self, to_do: Receiver<Command>, quit: Quit) -> std::io::Result<()> {
+        let (link, capture, board) = (self.link.clone(), Arc::clone(&self.capture), Arc::clone(&self.board));
+        let dial = self.signaling.as_ref().map(signaling::Running::controls);
+        std::thread::Builder::new().name("commands".into()).spawn(move || {
+            for command in to_do {
+                tracing::info!(?command, "asked at the kiosk");
+                match command {
+                    Command::Reconnect => {
+                        if let Some(dial) = &dial {
+                            dial.dial_now();
+                        }
+                        if let Some(link) = &link {
+                            link.reconnect();
+                        }
+                    }
+                    Command::TogglePrivacy => {
+                        let private = board.toggle_private();
+                        // First the far end is told, then the camera goes: its slate says why the picture ends.
+                        if let Some(link) = &link {
+                            link.set_private(private);
+                        }
+                        capture.set_private(private);
+                    }
+                    Command::Quit => quit.now(),
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    fn display_inputs(&self, config: &Config, quit: &Quit, waker: Waker) -> display::Inputs {
+        display::Inputs {
+            remote: self.remote.clone(),
+            self_view: self.self_view.clone(),
+            view: self.board.subscribe(),
+            figures: Arc::clone(&self.figures),
+            commands: self.commands.clone(),
+            waker,
+            site: config.site.name.clone(),
+            stop: Arc::clone(&quit.stop),
+        }
+    }
+
+    /// Ends in order: the far end is told first, then the threads end, in the direction of the pictures.
+    fn stop(self) {
+        let (link, signaling) = (self.link, self.signaling);
+        self.runtime.block_on(async {
+            let goodbye = async {
+                if let Some(link) = &link {
+                    link.close().await;
+                }
+                if let Some(signaling) = signaling {
+                    signaling.close().await;
+                }
+            };
+            if tokio::time::timeout(CLOSE_LIMIT, goodbye).await.is_err() {
+                tracing::warn!("the goodbye to the far end took too long and was cut short");
+            }
+        });
+        drop(self.commands);
+        drop(self.capture);
+        drop(self.encoder);
+        drop(self.decoder);
+        self.runtime.shutdown_timeout(CLOSE_LIMIT);
+    }
+}
+
+/// What the far end is told of our camera.
+fn told_to_far_end(camera: &CameraState) -> FarCamera {
+    match camera {
+        CameraState::Starting => FarCamera::Unknown,
+        CameraState::Running { .. } => FarCamera::Running,
+        CameraState::Missing { .. } => FarCamera::Missing,
+        CameraState::Private => FarCamera::Private,
+    }
+}
+
+/// Makes the rates once a second, for as long as the runtime lives.
+async fn tick(figures: Arc<Figures>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        figures.tick(Instant::now());
+    }
+}
+
+/// Ends the program in order on SIGINT and SIGTERM.
+fn signals(quit: Quit) -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+            };
+            tracing::info!("{name}: ending");
+            quit.now();
+        }
+    })
 }

@@ -1,0 +1,116 @@
+//! Puts together what link, camera and operator say into the one [`View`] that everybody reads.
+
+use crate::link;
+use crate::media::Waker;
+use crate::ops::{CameraState, Slate, View};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// The one writer of the [`View`]. Shared by whoever has news; each change wakes the display.
+#[derive(Debug)]
+pub(super) struct Board {
+    state: Mutex<State>,
+    view: watch::Sender<View>,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct State {
+    view: View,
+    /// What the link would show if the operator had nothing against it.
+    link_slate: Slate,
+    private: bool,
+}
+
+impl Board {
+    /// An empty board. `paired` says whether a far end is pinned: without one there is nothing to connect to.
+    pub(super) fn new(paired: bool, waker: Waker) -> Self {
+        let link_slate = if paired { Slate::Connecting } else { Slate::NotPaired };
+        let view = View { slate: link_slate, ..View::default() };
+        let state = State { view: view.clone(), link_slate, private: false };
+        Self { state: Mutex::new(state), view: watch::Sender::new(view), waker }
+    }
+
+    /// A reader's end.
+    pub(super) fn subscribe(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
+    /// The link has news.
+    pub(super) fn link(&self, status: link::Status) {
+        self.change(|state| {
+            state.view.link = status.state;
+            state.view.far_camera = status.far_camera;
+            state.view.far_site = status.far_site;
+            state.view.trouble = status.trouble;
+            state.link_slate = status.slate;
+        });
+    }
+
+    /// Our camera has news.
+    pub(super) fn camera(&self, camera: CameraState) {
+        self.change(|state| state.view.camera = camera);
+    }
+
+    /// Turns privacy on or off; returns whether it is on now.
+    pub(super) fn toggle_private(&self) -> bool {
+        let mut private = false;
+        self.change(|state| {
+            state.private = !state.private;
+            private = state.private;
+        });
+        private
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        // A panic inside a change is a bug; the view is whole all the same.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        // Our own privacy goes before anything that the far end does.
+        state.view.slate = if state.private { Slate::Private } else { state.link_slate };
+        let changed = self.view.send_if_modified(|view| {
+            let changed = *view != state.view;
+            if changed {
+                view.clone_from(&state.view);
+            }
+            changed
+        });
+        if changed {
+            self.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{FarCamera, LinkState};
+
+    fn live() -> link::Status {
+        link::Status {
+            state: LinkState::Live,
+            slate: Slate::Hidden,
+            far_camera: FarCamera::Running,
+            far_site: Some("There".into()),
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn privacy_hides_the_far_end_whatever_the_link_says() {
+        let board = Board::new(true, Waker::new());
+        let view = board.subscribe();
+        board.link(live());
+        assert_eq!(view.borrow().slate, Slate::Hidden);
+        assert!(board.toggle_private());
+        board.link(live());
+        assert_eq!(view.borrow().slate, Slate::Private);
+        assert!(!board.toggle_private());
+        assert_eq!(view.borrow().slate, Slate::Hidden);
+    }
+
+    #[test]
+    fn without_a_far_end_the_slate_says_so() {
+        assert_eq!(Board::new(false, Waker::new()).subscribe().borrow().slate, Slate::NotPaired);
+    }
+}
