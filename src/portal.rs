@@ -55,6 +55,9 @@ pub enum Error {
     /// The status pages could not start.
     #[error(transparent)]
     Status(#[from] web::Error),
+    /// The link could not start.
+    #[error(transparent)]
+    Link(#[from] link::Error),
     /// The capture thread could not start.
     #[error(transparent)]
     Capture(#[from] capture::Error),
@@ -83,7 +86,7 @@ pub fn run(config: &Config, headless: bool, started: Instant) -> Result<(), Erro
         let _ = told_to_quit.recv();
         Ok(())
     } else {
-        display::run(config.display.clone(), portal.display_inputs(config, &quit, waker)).map_err(Error::from)
+        portal.show(config, &quit, waker).map_err(Error::from)
     };
     portal.stop();
     ended
@@ -115,8 +118,17 @@ struct Portal {
     encoder: encode::Worker,
     decoder: decode::Worker,
     board: Arc<Board>,
+    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     figures: Arc<Figures>,
+    #[cfg_attr(
+        not(feature = "kiosk"),
+        expect(dead_code, reason = "only a window shows it; kept so that its writer goes on")
+    )]
     remote: mailbox::Receiver<Arc<Frame>>,
+    #[cfg_attr(
+        not(feature = "kiosk"),
+        expect(dead_code, reason = "only a window shows it; kept so that its writer goes on")
+    )]
     self_view: mailbox::Receiver<Arc<Frame>>,
     commands: Sender<Command>,
 }
@@ -129,11 +141,8 @@ impl Portal {
         let identity = Identity::load_or_create(&config.data.folder)?;
         let far_end = config.pairing.far_end;
         let board = Arc::new(Board::new(far_end.is_some(), waker.clone()));
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(NETWORK_THREADS)
-            .thread_name("network")
-            .enable_all()
-            .build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(NETWORK_THREADS).thread_name("network").enable_all().build()?;
         let in_runtime = runtime.enter();
 
         let (encode_frames, frames) = mailbox::mailbox();
@@ -161,7 +170,7 @@ impl Portal {
                     figures: Arc::clone(&figures),
                     clock: PortalClock::start(),
                 };
-                let link = link::start(config.link.clone(), ports, identity.clone(), far_end, config.site.name.clone());
+                let link = link::start(config.link.clone(), ports, &identity, Some(far_end), config.site.name.clone())?;
                 (Some(Arc::new(link)), Some(running))
             }
             None => {
@@ -242,8 +251,10 @@ impl Portal {
         Ok(())
     }
 
-    fn display_inputs(&self, config: &Config, quit: &Quit, waker: Waker) -> display::Inputs {
-        display::Inputs {
+    /// The window, until it is closed or told to stop.
+    #[cfg(feature = "kiosk")]
+    fn show(&self, config: &Config, quit: &Quit, waker: Waker) -> Result<(), display::Error> {
+        let inputs = display::Inputs {
             remote: self.remote.clone(),
             self_view: self.self_view.clone(),
             view: self.board.subscribe(),
@@ -252,7 +263,14 @@ impl Portal {
             waker,
             site: config.site.name.clone(),
             stop: Arc::clone(&quit.stop),
-        }
+        };
+        display::run(config.display.clone(), inputs)
+    }
+
+    /// A build without windows shows nothing; the command line asks for a headless agent there.
+    #[cfg(not(feature = "kiosk"))]
+    fn show(&self, _config: &Config, _quit: &Quit, _waker: Waker) -> Result<(), display::Error> {
+        Err(display::Error::NotBuiltIn)
     }
 
     /// Ends in order: the far end is told first, then the threads end, in the direction of the pictures.

@@ -9,6 +9,9 @@ pub enum Error {
          compositor such as cage, or use a build without the `kiosk` feature as a headless agent"
     )]
     NoDisplay,
+    /// Built without the feature `kiosk`.
+    #[error("this build shows no window: run it with --headless, or build it with the feature `kiosk`")]
+    NotBuiltIn,
     /// The window system is named but does not answer.
     #[error("no display: {server} does not answer ({cause}); is it running, and may this user connect to it?")]
     Unreachable {
