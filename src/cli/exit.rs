@@ -51,6 +51,7 @@ impl Exit {
             portal::Error::Signaling(signaling::Error::PairedWithOurselves) => Self::Configuration,
             portal::Error::Display(_) => Self::Display,
             portal::Error::Capture(_) | portal::Error::Threads(_) => Self::Failed,
+            portal::Error::Link(_) => Self::Identity,
         }
     }
 }

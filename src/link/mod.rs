@@ -236,9 +236,10 @@ impl Link {
     }
 
     /// Says goodbye and ends; within half a second.
-    pub async fn close(mut self) {
+    pub async fn close(&self) {
         let _ = self.commands.send(Command::Close).await;
-        if tokio::time::timeout(CLOSING, &mut self.task).await.is_err() {
+        // The session holds the other end until it has ended.
+        if tokio::time::timeout(CLOSING, self.own.closed()).await.is_err() {
             tracing::debug!("the link does not end in time; left to itself");
         }
     }
