@@ -125,8 +125,11 @@ fn source(config: &Config) -> Finding {
 
 #[cfg(feature = "kiosk")]
 fn display() -> Finding {
-    match crate::display::server::Server::find() {
-        Ok(server) => Good(format!("{server:?}")),
+    use crate::display::server::Server;
+    match Server::find() {
+        Ok(Server::Wayland) => Good("Wayland".into()),
+        Ok(Server::X11 { managed: true }) => Good("X11".into()),
+        Ok(Server::X11 { managed: false }) => Good("X11 without a window manager".into()),
         Err(error) => Bad(error.to_string()),
     }
 }

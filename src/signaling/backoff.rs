@@ -2,23 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-/// For so long after a loss (or the start) the dialler is eager: a far end that was killed and started again is to be met within
-/// a fraction of a second, and one attempt costs one packet.
-const EAGER: Duration = Duration::from_secs(10);
+/// For so long after a loss (or the start) the dialler is eager: a far end that was killed and started again, and a network that
+/// was gone for a minute, are to be met again within a fraction of a second, and one attempt costs a few packets.
+const EAGER: Duration = Duration::from_secs(120);
 const EAGER_DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(250));
 
 /// After that the delay doubles from the first to the last.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// A connection that ended sooner did not mend anything: two programs with the same identity, or a far end that refuses after
-/// the handshake, must not make us dial eagerly for ever.
+/// A connection that ended sooner did not mend anything: two programs with the same identity, or a far end that has pinned
+/// somebody else, must not make us dial eagerly for long.
 const LASTING: Duration = Duration::from_secs(10);
+const EAGER_IN_VAIN: Duration = Duration::from_secs(10);
 
 /// How long to wait before each attempt to dial; for ever, never longer than 5 s.
 #[derive(Debug)]
 pub struct Backoff {
-    outage_began: Instant,
+    eager_until: Instant,
     /// The upper end of the next delay once eagerness is over.
     delay: Duration,
 }
@@ -26,13 +27,13 @@ pub struct Backoff {
 impl Backoff {
     /// Nothing has been dialled yet; the first attempt needs no delay.
     pub fn new(now: Instant) -> Self {
-        Self { outage_began: now, delay: FIRST_DELAY }
+        Self { eager_until: now + EAGER, delay: FIRST_DELAY }
     }
 
     /// An attempt failed, or a connection ended; `random` is from 0 to 1 and keeps two portals out of step.
     pub fn next_delay(&mut self, now: Instant, random: f64) -> Duration {
         let random = random.clamp(0.0, 1.0);
-        if now.saturating_duration_since(self.outage_began) < EAGER {
+        if now < self.eager_until {
             let (shortest, longest) = EAGER_DELAYS;
             return shortest + (longest - shortest).mul_f64(random);
         }
@@ -45,7 +46,14 @@ impl Backoff {
     pub fn connection_ended(&mut self, since: Instant, now: Instant) {
         if now.saturating_duration_since(since) >= LASTING {
             *self = Self::new(now);
+        } else {
+            self.refused(now);
         }
+    }
+
+    /// The far end was reached, and it was no use.
+    pub fn refused(&mut self, now: Instant) {
+        self.eager_until = self.eager_until.min(now + EAGER_IN_VAIN);
     }
 
     /// Somebody asked to dial now: as after a loss.
@@ -77,10 +85,10 @@ mod tests {
         ] {
             let start = Instant::now();
             let delays = delays(&mut Backoff::new(start), start, 86_400, random);
-            let first_ten_seconds = 10_000 / eager as usize;
-            assert!(delays[..first_ten_seconds].iter().all(|delay| *delay == eager), "{random}");
-            assert_eq!(&delays[first_ten_seconds..][..7], later, "{random}");
-            assert!(delays[first_ten_seconds + 7..].iter().all(|delay| *delay == later[6]), "{random}");
+            let first = EAGER.as_millis() as usize / eager as usize;
+            assert!(delays[..first].iter().all(|delay| *delay == eager), "{random}");
+            assert_eq!(&delays[first..][..7], later, "{random}");
+            assert!(delays[first + 7..].iter().all(|delay| *delay == later[6]), "{random}");
         }
     }
 
@@ -89,9 +97,9 @@ mod tests {
         let start = Instant::now();
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(start);
-        delays(&mut backoff, start, 60, 1.0);
-        let lost = start + 100 * second;
-        backoff.connection_ended(start + 80 * second, lost);
+        delays(&mut backoff, start, 300, 1.0);
+        let lost = start + 500 * second;
+        backoff.connection_ended(start + 400 * second, lost);
         assert!(backoff.next_delay(lost, 1.0) <= Duration::from_millis(250));
     }
 

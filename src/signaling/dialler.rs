@@ -5,15 +5,21 @@ use super::backoff::Backoff;
 use super::connection::{Connection, Failure, HANDSHAKE, Note, Socket, authenticate, websocket_config};
 use super::hello::Role;
 use super::message::SessionId;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::net::TcpStream;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::client_async_with_config;
 
 /// The part of the address behind host and port. What listens does not care; proxies in between may.
 const PATH: &str = "/signal";
+/// While nobody answers, a connection is asked for so often.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Dials `address` until `stopped`; waits while `connected`, whoever made the connection.
 pub async fn run(
@@ -42,6 +48,9 @@ pub async fn run(
                     && refusal.is_identity()
                 {
                     local.figures.link.rejected_identities.one();
+                }
+                if let Failure::Refused(_) | Failure::RefusedByOther { .. } = &failure {
+                    backoff.refused(Instant::now());
                 }
                 if notes.send(Note::Unreachable(format!("{address}: {failure}"))).await.is_err() {
                     return;
@@ -77,8 +86,8 @@ async fn dial_when_alone(
 
 async fn dial(address: &str, local: &Local) -> Result<(Socket, SessionId), Failure> {
     let attempt = async {
-        let io = |error: std::io::Error| Failure::Socket(error.into());
-        let stream = TcpStream::connect(address).await.map_err(io)?;
+        let io = |error: io::Error| Failure::Socket(error.into());
+        let stream = connect(address).await.map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
         let url = format!("ws://{address}{PATH}");
         let (mut socket, _) = client_async_with_config(url, stream, Some(websocket_config())).await?;
@@ -86,4 +95,57 @@ async fn dial(address: &str, local: &Local) -> Result<(Socket, SessionId), Failu
         Ok((socket, session))
     };
     timeout(HANDSHAKE, attempt).await.unwrap_or(Err(Failure::Late))
+}
+
+/// Connects, and asks again every [`ASK_AGAIN`] while nobody answers: the kernel itself repeats a lost request only after 1 s, and
+/// then after 2 s more, too seldom to notice that the network is back. The caller limits the time.
+async fn connect(address: &str) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host(address).await?.collect();
+    let mut requests = FuturesUnordered::new();
+    loop {
+        requests.push(TcpStream::connect(&addresses[..]));
+        let again = sleep(ASK_AGAIN);
+        tokio::pin!(again);
+        loop {
+            tokio::select! {
+                answer = requests.next() => match answer {
+                    Some(Err(_)) if !requests.is_empty() => {}
+                    Some(answer) => return answer,
+                    // Not reached: it returns with the last one.
+                    None => break,
+                },
+                () = &mut again => break,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket as Raw, Type};
+
+    /// A listener whose queue is full does not answer, like a network that is gone; when it accepts again, the network is back.
+    #[tokio::test]
+    async fn a_network_that_is_back_is_noticed_at_once() {
+        let listener = Raw::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(Ok(stream)) = timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
+            queued.push(stream);
+        }
+        let address = address.to_string();
+        let connecting = connect(&address);
+        tokio::pin!(connecting);
+        // Just after the kernel has repeated the request; it would do so again at 3 s.
+        assert!(timeout(Duration::from_millis(1200), &mut connecting).await.is_err(), "nobody answers");
+        let back = Instant::now();
+        for _ in &queued {
+            listener.accept().unwrap();
+        }
+        timeout(Duration::from_secs(4), connecting).await.expect("connected within 4 s").unwrap();
+        assert!(back.elapsed() < Duration::from_millis(600), "{:?}", back.elapsed());
+    }
 }
