@@ -30,8 +30,7 @@ pub fn words(view: &View) -> Option<Words> {
         }
         Slate::NotPaired => (
             "Not paired yet".to_owned(),
-            "This portal does not know its other side. Run  screen-portal identity  on both, and enter each other's \
-             fingerprint in portal.toml as  far_end."
+            "Run “screen-portal identity” on both sides, and enter each other's fingerprint as far_end in portal.toml."
                 .to_owned(),
         ),
         Slate::NoFarEnd => {
@@ -49,7 +48,7 @@ pub fn words(view: &View) -> Option<Words> {
             ("One moment".to_owned(), format!("The picture from {} is paused.", far.unwrap_or("the other side")))
         }
         Slate::Private => {
-            ("Private".to_owned(), "Camera off. Nothing is shown, nothing is sent.  P  ends it.".to_owned())
+            ("Private".to_owned(), "Camera off: nothing is shown, nothing is sent. Press P to end it.".to_owned())
         }
     };
     Some(Words { title, text })
@@ -127,18 +126,18 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>, site: Res<Site>) {
     let place = (
         Node { position_type: PositionType::Absolute, left: vmin(9), top: vmin(8), ..default() },
         Block,
-        text(&fonts.medium, 3.2, FAINT),
+        text(&fonts.medium, 3.6, FAINT),
     );
     let words = (
         Node {
             flex_direction: FlexDirection::Column,
             row_gap: vmin(3),
-            max_width: percent(72),
+            max_width: percent(88),
             padding: UiRect::vertical(vmin(1)),
             ..default()
         },
         Block,
-        children![(Title, text(&fonts.semi_bold, 10.0, BRIGHT)), (Line, text(&fonts.medium, 4.4, SOFT))],
+        children![(Title, text(&fonts.semi_bold, 12.0, BRIGHT)), (Line, text(&fonts.medium, 5.0, SOFT))],
     );
     let root = Node {
         display: Display::None,

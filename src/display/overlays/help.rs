@@ -34,7 +34,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         border_radius: BorderRadius::all(vmin(2)),
         ..default()
     };
-    let root = commands.spawn((Root, cover)).id();
+    let root = commands.spawn((Root, cover, GlobalZIndex(2))).id();
     let panel = commands.spawn((panel, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(panel);
     let title = commands.spawn(text(&fonts.semi_bold, 5.0, BRIGHT, "Keys")).id();

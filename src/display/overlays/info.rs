@@ -1,7 +1,7 @@
 //! The info overlay: the link's state, the figures of both directions, and two minutes of each as a plot.
 
 use super::super::canvas::{Block, Canvas};
-use super::{BRIGHT, Fonts, Overlays, PANEL, SOFT, Shown, set_visible, text};
+use super::{BRIGHT, FIELD, Fonts, Overlays, PANEL, SOFT, Shown, set_visible, text};
 use crate::ops::{CameraState, Figures, LinkState, Sample, Snapshot, View};
 use bevy::prelude::*;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         position_type: PositionType::Absolute,
         left: vmin(3),
         top: vmin(3),
-        width: vmin(66),
+        width: vmin(70),
         flex_direction: FlexDirection::Column,
         row_gap: vmin(0.8),
         padding: UiRect::axes(vmin(3), vmin(2.4)),
@@ -135,7 +135,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         overflow: Overflow::clip(),
         ..default()
     };
-    let root = commands.spawn((Root, Block, panel, BackgroundColor(PANEL))).id();
+    let root = commands.spawn((Root, Block, panel, BackgroundColor(PANEL), GlobalZIndex(1))).id();
     let mut add = |bundle| {
         let child = commands.spawn_empty().id();
         commands.entity(child).insert(bundle);
@@ -165,7 +165,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
             border_radius: BorderRadius::all(vmin(0.5)),
             ..default()
         };
-        let field = commands.spawn((field, BackgroundColor(Color::srgba(1.0, 1.0, 1.0, 0.06)))).id();
+        let field = commands.spawn((field, BackgroundColor(FIELD))).id();
         for index in 0..BARS {
             let bar = Node { flex_grow: 1.0, flex_basis: px(0), height: percent(0), ..default() };
             let bar = commands.spawn((Bar { plot, index }, bar, BackgroundColor(plot.colour()))).id();
@@ -228,15 +228,15 @@ fn height(plot: Plot, history: &[Sample], index: usize) -> f64 {
 fn headline(site: &str, view: &View) -> String {
     let state = match view.link {
         LinkState::Idle => "idle",
-        LinkState::Signalling => "looking for the far end",
+        LinkState::Signalling => "looking",
         LinkState::Connecting => "connecting",
         LinkState::Live => "live",
-        LinkState::Stalled => "no pictures come",
+        LinkState::Stalled => "stalled",
         LinkState::Closed => "closed",
     };
     let far = view.far_site.as_deref().unwrap_or("far end");
     let here = if site.is_empty() { "here" } else { site };
-    format!("{here}  to  {far}:  {state}")
+    cut(&format!("{here} → {far}   {state}"), 40)
 }
 
 fn trouble(view: &View) -> String {
@@ -247,15 +247,21 @@ fn trouble(view: &View) -> String {
         CameraState::Private => "camera: off (privacy)".to_owned(),
     };
     match &view.trouble {
-        Some(trouble) => format!("{}\n{}", cut(&camera), cut(trouble)),
-        None => cut(&camera),
+        Some(trouble) => format!("{}\n{}", cut(&camera, LINE), cut(trouble, LINE)),
+        None => cut(&camera, LINE),
     }
 }
 
-/// One line of the panel.
-fn cut(text: &str) -> String {
-    const FITS: usize = 58;
-    if text.chars().count() <= FITS { text.to_owned() } else { text.chars().take(FITS - 1).chain(['…']).collect() }
+/// Characters that fit into a line of the panel.
+const LINE: usize = 58;
+
+/// As much of a text as fits.
+fn cut(text: &str, fits: usize) -> String {
+    if text.chars().count() <= fits { text.to_owned() } else { text.chars().take(fits - 1).chain(['…']).collect() }
+}
+
+fn size(width: u64, height: u64) -> String {
+    if width == 0 { "nothing yet".to_owned() } else { format!("{width}x{height}") }
 }
 
 fn incoming(snapshot: &Snapshot) -> String {
@@ -265,15 +271,14 @@ fn incoming(snapshot: &Snapshot) -> String {
     } else {
         format!("latency {:.0} / {:.0} / {:.0} ms  (p50 / p95 / max)", latency.p50_ms, latency.p95_ms, latency.max_ms)
     };
-    format!("In   {}x{}   {latency}", values.width, values.height)
+    format!("In   {}   {latency}", size(values.width, values.height))
 }
 
 fn outgoing(snapshot: &Snapshot) -> String {
     let values = snapshot.outgoing;
     format!(
-        "Out  {}x{}   target {:.2} Mb/s   loss {:.1} %   round trip {:.0} ms",
-        values.width,
-        values.height,
+        "Out   {}   target {:.2} Mb/s   loss {:.1} %   round trip {:.0} ms",
+        size(values.width, values.height),
         values.target_bps as f64 / 1e6,
         values.loss_ppm as f64 / 1e4,
         snapshot.link.round_trip_us as f64 / 1e3,
@@ -282,13 +287,12 @@ fn outgoing(snapshot: &Snapshot) -> String {
 
 fn machine(snapshot: &Snapshot) -> String {
     format!(
-        "{:.2} cores   {} MB   decode {:.1}   upload {:.2}   present {:.1} ms   up {} min",
+        "{:.2} cores   {} MB   decode {:.1}   upload {:.2}   present {:.1} ms",
         snapshot.now.cpu_cores,
         snapshot.resident_bytes / 1_000_000,
         snapshot.decode_time.p50_ms,
         snapshot.upload_time.p50_ms,
         snapshot.present_time.p50_ms,
-        (snapshot.uptime_s / 60.0) as u64,
     )
 }
 
@@ -316,6 +320,6 @@ mod tests {
     #[test]
     fn untrusted_words_do_not_grow_the_panel() {
         let view = View { trouble: Some("x".repeat(500)), ..View::default() };
-        assert!(trouble(&view).lines().all(|line| line.chars().count() <= 58));
+        assert!(trouble(&view).lines().all(|line| line.chars().count() <= LINE));
     }
 }
