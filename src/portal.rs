@@ -20,7 +20,7 @@ use crate::codec::{decode, encode};
 use crate::config::Config;
 use crate::link::{self, Link};
 use crate::media::{Frame, PortalClock, Waker, mailbox};
-use crate::ops::{CameraState, Command, FarCamera, Figures};
+use crate::ops::{CameraState, Command, FarCamera, Figures, logging};
 use crate::pairing::{self, Identity};
 use crate::{display, signaling, web};
 use board::Board;
@@ -209,6 +209,7 @@ impl Portal {
         )?);
 
         web::serve(&config.status, Arc::clone(&figures), board.subscribe(), identity.fingerprint())?;
+        runtime.spawn(logging::report(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(tick(Arc::clone(&figures)));
         runtime.spawn(signals(quit.clone())?);
         drop(in_runtime);

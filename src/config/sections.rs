@@ -45,7 +45,7 @@ impl Data {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing-subscriber's `EnvFilter`, such as
-    /// `info,screen_portal::link=debug`. The variable RUST_LOG overrides it. Default: `info`.
+    /// `info,screen_portal::link=debug`. A bare level is for this program's own lines; its libraries then report errors only. The variable RUST_LOG overrides it. Default: `info`.
     pub level: String,
     /// Default: `human`.
     pub format: LogFormat,

@@ -52,10 +52,11 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A bare level is meant for our own lines: the libraries' info is not for operators.
+/// A bare level is meant for our own lines: what the libraries have to say, warnings included, is of use to developers only, and
+/// what matters of it reaches us as an error that we report in our own words.
 fn directives(level: &str) -> String {
     let level = level.trim();
-    if level.contains(['=', ',']) { level.to_owned() } else { format!("warn,screen_portal={level}") }
+    if level.contains(['=', ',']) { level.to_owned() } else { format!("error,screen_portal={level}") }
 }
 
 /// Logs [`summary`] once a minute, for as long as the view is published.
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_for_our_own_lines() {
-        assert_eq!(directives("info"), "warn,screen_portal=info");
+        assert_eq!(directives("info"), "error,screen_portal=info");
         assert_eq!(directives("info,screen_portal::link=debug"), "info,screen_portal::link=debug");
         for level in ["error", "warn", "info", "debug", "trace", "off"] {
             directives(level).parse::<EnvFilter>().unwrap();

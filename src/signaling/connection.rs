@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
@@ -172,6 +173,9 @@ fn websocket_problem(error: &tungstenite::Error) -> String {
         tungstenite::Error::Http(response) => format!("what answers is not a portal (HTTP {})", response.status()),
         tungstenite::Error::Io(error) => error.to_string(),
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => "it hung up".into(),
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            "it hung up without a goodbye".into()
+        }
         other => format!("it does not speak WebSocket as a portal does ({})", for_people(&other.to_string(), 120)),
     }
 }
@@ -238,7 +242,7 @@ impl Connection {
                         }
                     }
                     Some(Order::Retire) => retire_at = retire_at.min(tokio::time::Instant::now() + LINGER),
-                    Some(Order::Close) | None => return self.close("we ended it").await,
+                    Some(Order::Close) | None => return self.close("in order").await,
                 },
                 _ = ping.tick() => if let Err(reason) = self.send(Frame::Ping(Default::default())).await {
                     return reason;
@@ -297,7 +301,7 @@ impl Connection {
     async fn close(&mut self, reason: &str) -> String {
         let frame = close_frame(CloseCode::Normal.into(), reason.into());
         let _ = timeout(FAREWELL, self.socket.close(Some(frame))).await;
-        reason.into()
+        format!("we ended the connection: {reason}")
     }
 }
 
