@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example display_probe -- --window 1280x720 --size 1280x720 --seconds 15`. The pictures carry the time code, so
 //! that an outside probe can compare it with what is on the screen. `--slate NAME` shows a slate instead, `--keys i` presses keys
-//! after two seconds, `--self-view` adds one's own picture, `--lose 4` destroys the graphics device after four seconds.
+//! after three seconds, `--self-view` adds one's own picture, `--lose 4` destroys the graphics device after four seconds.
 
 use screen_portal::display::{Config, Fit, Inputs};
 use screen_portal::media::{Format, Frame, Pool, Size, TimeCode, Waker, mailbox};
@@ -176,7 +176,7 @@ fn main() {
                 if second + 1 == warm.as_secs() {
                     before = (process_usage().cpu, figures.incoming.presented.get(), Instant::now());
                 }
-                if second >= 1 && !pressed {
+                if second >= 2 && !pressed {
                     keys.chars().for_each(press);
                     pressed = true;
                 }

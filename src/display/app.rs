@@ -5,7 +5,7 @@ use super::gpu::Gpu;
 use super::keys::{Commands, KeysPlugin};
 use super::loss::{Failure, LossPlugin};
 use super::overlays::{Overlays, OverlaysPlugin};
-use super::server::Server;
+use super::server::{Found, Server};
 use super::slates::SlatesPlugin;
 use super::stage::{Feed, StagePlugin};
 use super::wake::{HandedOver, WakePlugin};
@@ -55,7 +55,7 @@ pub struct Inputs {
 /// Looks for a window system and a graphics driver first, and returns what is missing in one line.
 pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
     let start = Instant::now();
-    let found = Server::find()?;
+    let found = Found::connect()?;
     let server = found.server;
     let gpu = Gpu::open()?;
     let adapter = gpu.adapter.get_info();

@@ -38,17 +38,24 @@ pub struct Found {
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Server {
+    /// Which one there is.
+    pub fn find() -> Result<Self, Error> {
+        Found::connect().map(|found| found.server)
+    }
+}
+
+impl Found {
     /// Finds it the way winit does: Wayland if the environment names it, else X.
-    pub fn find() -> Result<Found, Error> {
+    pub fn connect() -> Result<Self, Error> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if set("WAYLAND_SOCKET").is_some() {
             // An open connection that was handed to us; looking at it would use it up.
-            return Ok(Found { server: Self::Wayland, _connection: None });
+            return Ok(Self { server: Server::Wayland, _connection: None });
         }
         if let Some(display) = set("WAYLAND_DISPLAY") {
             let socket = wayland_socket(Path::new(&display), set("XDG_RUNTIME_DIR").map(PathBuf::from));
             return match UnixStream::connect(&socket) {
-                Ok(_) => Ok(Found { server: Self::Wayland, _connection: None }),
+                Ok(_) => Ok(Self { server: Server::Wayland, _connection: None }),
                 Err(error) => Err(Error::Unreachable {
                     server: format!("WAYLAND_DISPLAY={}", display.to_string_lossy()),
                     cause: format!("{}: {error}", socket.display()),
@@ -64,8 +71,8 @@ impl Server {
         loop {
             match x11rb::connect(None) {
                 Ok((connection, screen)) => {
-                    let server = Self::X11 { managed: is_managed(&connection, screen) };
-                    return Ok(Found { server, _connection: Some(connection) });
+                    let server = Server::X11 { managed: is_managed(&connection, screen) };
+                    return Ok(Self { server, _connection: Some(connection) });
                 }
                 Err(ConnectError::IoError(error))
                     if error.kind() == ErrorKind::ConnectionReset && start.elapsed() < PATIENCE =>

@@ -9,6 +9,7 @@ use bevy::window::{
     CursorOptions, Monitor, MonitorSelection, PrimaryMonitor, PrimaryWindow, RawHandleWrapper, WindowCloseRequested,
     WindowMode, WindowPosition, WindowResolution,
 };
+use std::time::{Duration, Instant};
 
 /// Makes the window and keeps it where it belongs.
 pub struct WindowPlugin {
@@ -140,20 +141,27 @@ fn keep(
     }
 }
 
-/// How often the keyboard is asked for: a window is on the screen within a few updates.
-const FOCUS_TRIES: u32 = 20;
+/// For how long the keyboard is asked for: a window is on the screen within a few updates, if the machine is not busy.
+const FOCUS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Without a window manager nobody gives a window the keyboard.
-fn focus(wanted: Res<Wanted>, mut tries: Local<u32>, windows: Query<Ref<RawHandleWrapper>, With<PrimaryWindow>>) {
+fn focus(
+    wanted: Res<Wanted>,
+    mut until: Local<Option<Instant>>,
+    windows: Query<Ref<RawHandleWrapper>, With<PrimaryWindow>>,
+) {
     if wanted.server != (Server::X11 { managed: false }) {
         return;
     }
     let Ok(window) = windows.single() else { return };
+    let now = Instant::now();
     if window.is_added() {
-        *tries = FOCUS_TRIES;
+        *until = now.checked_add(FOCUS_PATIENCE);
     }
-    if *tries > 0 {
-        *tries = if take_keyboard(&window) { 0 } else { *tries - 1 };
+    if let Some(end) = *until
+        && (now > end || take_keyboard(&window))
+    {
+        *until = None;
     }
 }
 

@@ -4,7 +4,7 @@
 use super::app::assemble;
 use super::gpu::Gpu;
 use super::loss::Failure;
-use super::server::Server;
+use super::server::{Found, Server};
 use super::{Config, Inputs};
 use crate::media::{Exhausted, Format, Pool, Size, Waker, mailbox};
 use crate::ops::{Figures, Slate, View};
@@ -171,7 +171,7 @@ fn inside_a_window() {
     });
     let failure = Failure::default();
     let gpu = Gpu::open().unwrap();
-    let found = Server::find().unwrap();
+    let found = Found::connect().unwrap();
     assert_eq!(found.server, Server::X11 { managed: false });
     let mut app = assemble(Config::default(), inputs, found.server, gpu, failure.clone());
     drop(found);
