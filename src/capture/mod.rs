@@ -16,7 +16,7 @@ mod run;
 mod scene;
 mod source;
 mod watchdog;
-mod y4m;
+pub mod y4m;
 
 pub use cameras::{CameraInfo, cameras};
 pub use choose::{CameraFormat, Coding, choose};

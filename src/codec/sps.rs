@@ -291,7 +291,13 @@ mod tests {
         let mut writer = baseline(120, 68, 4);
         // VUI: no aspect ratio, no overscan; video signal: format 5, full range, description 6/6/6; no chroma location;
         // timing 1001/60000, full of zeros, so that emulation prevention is needed.
-        writer.number(0b1_00_1_101_1_1, 9).number(0x06_06_06, 24).number(0b0_1, 2).number(1001, 32).number(60000, 32);
+        writer
+            .number(0b1001, 4)
+            .number(0b10111, 5)
+            .number(0x060606, 24)
+            .number(0b01, 2)
+            .number(1001, 32)
+            .number(60000, 32);
         let sps = Sps::parse(&writer.unit()).unwrap();
         assert_eq!(sps.size, Size::new(1920, 1080));
         assert_eq!(sps.colour, Some(Colour::BT601_FULL));
@@ -328,7 +334,7 @@ mod tests {
 
         #[test]
         fn a_good_one_with_flipped_bits_gives_an_answer(flips in prop::collection::vec((0usize..40, 0u32..8), 1..6)) {
-            let mut unit = baseline(80, 45, 0).number(0b1_00_1_101_0_1, 9).number(0x01_01_01, 24).number(0, 2).unit();
+            let mut unit = baseline(80, 45, 0).number(0b1001, 4).number(0b10101, 5).number(0x010101, 24).number(0, 2).unit();
             for (at, bit) in flips {
                 let at = at % unit.len();
                 unit[at] ^= 1 << bit;

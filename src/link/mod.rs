@@ -32,7 +32,7 @@
 //! Access units to the decoder wait in a queue of eight; when it is full they are dropped up to a keyframe, which is asked for.
 
 mod addresses;
-mod assembler;
+pub mod assembler;
 #[cfg(test)]
 mod assembler_tests;
 mod backoff;
