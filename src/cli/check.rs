@@ -126,7 +126,7 @@ fn source(config: &Config) -> Finding {
 #[cfg(feature = "kiosk")]
 fn display() -> Finding {
     use crate::display::server::Server;
-    match Server::find().map(|found| found.server) {
+    match Server::find() {
         Ok(Server::Wayland) => Good("Wayland".into()),
         Ok(Server::X11 { managed: true }) => Good("X11".into()),
         Ok(Server::X11 { managed: false }) => Good("X11 without a window manager".into()),
