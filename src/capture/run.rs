@@ -231,7 +231,7 @@ impl Run {
         match self.config.kind {
             Kind::Camera => Ok(Box::new(self.open_camera()?)),
             Kind::Pattern => Ok(Box::new(Pattern::new(self.config.size(), self.config.fps, &self.site))),
-            Kind::Scene => Ok(Box::new(Scene::new(self.config.size(), self.config.fps))),
+            Kind::Scene => Ok(Box::new(Scene::new(self.config.size(), self.config.fps, &self.site))),
             Kind::File => Ok(Box::new(File::open(&self.config.file, self.config.fps)?)),
         }
     }

@@ -192,7 +192,11 @@ impl fmt::Display for Report {
         row(f, "first picture, ms", &|p| p.first_picture_ms.map_or("none".into(), |ms| format!("{ms:.0}")))?;
         row(f, "picture", &|p| format!("{}x{}", p.resolution.width, p.resolution.height))?;
         row(f, "bitrate, Mb/s", &|p| format!("{:.2}", p.bitrate_bps / 1e6))?;
-        row(f, "memory, MB", &|p| format!("{:.0}", p.memory_bytes as f64 / 1e6))
+        row(f, "memory, MB", &|p| format!("{:.0}", p.memory_bytes as f64 / 1e6))?;
+        let machine = &self.machine;
+        let processor = machine.processor.as_deref().unwrap_or("unknown processor");
+        let adapter = machine.adapter.as_deref().unwrap_or("nothing");
+        write!(f, "\nMachine: {} cores, {processor}; drawn by {adapter}", machine.cores)
     }
 }
 

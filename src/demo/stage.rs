@@ -139,11 +139,12 @@ fn desktop_size() -> Option<(u32, u32)> {
     None
 }
 
-/// The name of what draws the pictures, as the log of a portal has it, if it does.
-pub fn adapter(log: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(log).ok()?;
-    let (_, rest) = text.split_once("AdapterInfo { name: \"")?;
-    rest.split_once('"').map(|(name, _)| name.into())
+/// The name of what draws the pictures on this machine, if anything can.
+pub fn adapter() -> Option<String> {
+    #[cfg(feature = "kiosk")]
+    return display::gpu::Gpu::open().ok().map(|gpu| gpu.adapter.get_info().name);
+    #[cfg(not(feature = "kiosk"))]
+    None
 }
 
 #[cfg(test)]

@@ -26,14 +26,17 @@ pub struct Scene {
     landscape: Landscape,
     pace: Pace,
     started: Instant,
+    /// How far the journey along the lake had come at the start.
+    begin: Duration,
     number: u64,
 }
 
 impl Scene {
-    /// A landscape of this size and rate.
-    pub fn new(size: Size, fps: u32) -> Self {
+    /// A landscape of this size and rate. Each site looks at another shore, so that one can tell whose picture it is.
+    pub fn new(size: Size, fps: u32, site: &str) -> Self {
         let (landscape, started) = (Landscape::new(size), Instant::now());
-        Self { size, fps, landscape, pace: Pace::per_second(fps), started, number: 0 }
+        let begin = Duration::from_secs(site.bytes().fold(0, |sum, byte| mix(sum ^ u64::from(byte))) % 600);
+        Self { size, fps, landscape, pace: Pace::per_second(fps), started, begin, number: 0 }
     }
 
     /// Paints the moment `since` the start into `out`, an I420 picture of the scene's size.
@@ -154,7 +157,7 @@ impl Source for Scene {
         let now = self.pace.wait();
         self.number += 1;
         let (frame, ()) = pool.fill(Format::i420(self.size), |frame| {
-            self.paint(now - self.started, frame.data_mut());
+            self.paint(self.begin + (now - self.started), frame.data_mut());
             (frame.number, frame.captured) = (self.number, Some(now));
             Ok::<(), Error>(())
         })?;
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn it_looks_like_a_picture_and_moves_everywhere() {
         let size = Size::new(320, 180);
-        let scene = Scene::new(size, 30);
+        let scene = Scene::new(size, 30, "");
         let paint = |ms| {
             let mut out = vec![0; size.pixels() * 3 / 2];
             scene.paint(Duration::from_millis(ms), &mut out);
@@ -208,7 +211,7 @@ mod tests {
     fn every_size_and_any_time_can_be_painted() {
         for (width, height) in [(160, 90), (162, 94), (90, 160), (4096, 90)] {
             let size = Size::new(width, height);
-            let scene = Scene::new(size, 30);
+            let scene = Scene::new(size, 30, "");
             let mut out = vec![0; size.pixels() * 3 / 2];
             for seconds in [0, 77, 100_000_000] {
                 scene.paint(Duration::from_secs(seconds), &mut out);
