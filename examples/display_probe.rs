@@ -1,8 +1,8 @@
 //! The display by itself, fed with made pictures: what it costs and how fast it is, without camera, codec and network.
 //!
 //! `cargo run --release --example display_probe -- --window 1280x720 --size 1280x720 --seconds 15`. The pictures carry the time code, so
-//! that an outside probe can compare it with what is on the screen. `--slate NAME` shows a slate instead, `--keys i` presses keys
-//! after three seconds, `--self-view` adds one's own picture, `--lose 4` destroys the graphics device after four seconds.
+//! that an outside probe can compare it with what is on the screen. `--slate NAME` shows a slate instead, `--self-view` adds one's own
+//! picture, `--resize` changes the size of the pictures after three seconds, `--pause` lets the link stall after five.
 
 use screen_portal::display::{Config, Fit, Inputs};
 use screen_portal::media::{Format, Frame, Pool, Size, TimeCode, Waker, mailbox};
@@ -163,22 +163,16 @@ fn main() {
     };
     let keeper = {
         let (figures, stop, waker) = (figures.clone(), stop, waker);
-        let keys = args.0.get("keys").cloned().unwrap_or_default();
         let then =
             args.has("pause").then(|| View { slate: Slate::Paused, link: LinkState::Stalled, ..View::default() });
         std::thread::spawn(move || {
             let warm = Duration::from_secs(3);
             let mut before = (process_usage().cpu, figures.incoming.presented.get(), Instant::now());
-            let mut pressed = false;
             for second in 0..seconds.ceil() as u64 {
                 std::thread::sleep(Duration::from_secs(1));
                 figures.tick(Instant::now());
                 if second + 1 == warm.as_secs() {
                     before = (process_usage().cpu, figures.incoming.presented.get(), Instant::now());
-                }
-                if second >= 2 && !pressed {
-                    keys.chars().for_each(press);
-                    pressed = true;
                 }
                 if second == 4
                     && let Some(view) = &then
@@ -224,44 +218,4 @@ fn thread_cpu() -> Duration {
     // SAFETY: the pointer is to a live timespec of our own.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// Presses and releases a key of the X server's keyboard, as sent to the focused window.
-fn press(key: char) {
-    use x11rb::connection::Connection;
-    use x11rb::protocol::xproto::{ConnectionExt, EventMask, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent};
-    let send = || -> Result<(), Box<dyn std::error::Error>> {
-        let (connection, screen) = x11rb::connect(None)?;
-        let setup = connection.setup();
-        let (first, last) = (setup.min_keycode, setup.max_keycode);
-        let map = connection.get_keyboard_mapping(first, last - first + 1)?.reply()?;
-        let per = usize::from(map.keysyms_per_keycode);
-        let at = map.keysyms.iter().position(|symbol| *symbol == key as u32).ok_or("no such key")?;
-        let (code, shift) = (first + (at / per) as u8, at % per == 1);
-        let root = setup.roots[screen].root;
-        let focus = connection.get_input_focus()?.reply()?.focus;
-        for kind in [KEY_PRESS_EVENT, KEY_RELEASE_EVENT] {
-            let event = KeyPressEvent {
-                response_type: kind,
-                detail: code,
-                sequence: 0,
-                time: x11rb::CURRENT_TIME,
-                root,
-                event: focus,
-                child: x11rb::NONE,
-                root_x: 0,
-                root_y: 0,
-                event_x: 0,
-                event_y: 0,
-                state: u16::from(shift).into(),
-                same_screen: true,
-            };
-            connection.send_event(true, focus, EventMask::KEY_PRESS | EventMask::KEY_RELEASE, event)?;
-        }
-        connection.flush()?;
-        Ok(())
-    };
-    if let Err(error) = send() {
-        eprintln!("key {key}: {error}");
-    }
 }
