@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// Samples that are believed; at two a second, the last 20 seconds. Two quartz clocks part by less than 2 ms in that time.
 const WINDOW: usize = 40;
+/// Samples that tell the round trip: the last 4 seconds.
+const RECENT: usize = 8;
 /// The two times of the far end must not differ by more than this: nobody answers that late in good order.
 const MAX_HELD_US: u64 = 5_000_000;
 
@@ -30,8 +32,8 @@ pub(super) struct ClockOffset {
 }
 
 impl ClockOffset {
-    /// Takes a sample in; answers with its round trip, or `None` if the times are impossible (then it is not counted).
-    pub fn add(&mut self, sample: Sample, now: Instant) -> Option<Duration> {
+    /// Takes a sample in. `None` if its times are impossible; then it does not count.
+    pub fn add(&mut self, sample: Sample, now: Instant) -> Option<()> {
         let elapsed = sample.received_us.checked_sub(sample.sent_us)?;
         let held = sample.far_sent_us.checked_sub(sample.far_received_us)?;
         if held > MAX_HELD_US {
@@ -46,7 +48,13 @@ impl ClockOffset {
         }
         self.samples.push_back((round_trip_us, i64::try_from(offset).ok()?));
         self.heard = Some(now);
-        Some(Duration::from_micros(round_trip_us))
+        Some(())
+    }
+
+    /// The round trip of the path: the shortest of the last few samples, because a ping may wait for much else.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let shortest = self.samples.iter().rev().take(RECENT).map(|(round_trip_us, _)| *round_trip_us).min();
+        shortest.map(Duration::from_micros)
     }
 
     /// By how many microseconds the far clock is ahead of ours (negative: behind).
@@ -79,9 +87,9 @@ mod tests {
         assert_eq!(clock.offset_us(), None);
         clock.add(ping(1_000_000_000, 90_000, 50, 2_000), Instant::now());
         assert!((clock.offset_us().unwrap() - AHEAD_US).abs() > 40_000, "one-sided delay misleads");
-        let round_trip = clock.add(ping(1_000_500_000, 1_000, 3_000, 1_100), Instant::now());
-        assert_eq!(round_trip, Some(Duration::from_micros(2_100)));
+        clock.add(ping(1_000_500_000, 1_000, 3_000, 1_100), Instant::now());
         clock.add(ping(1_001_000_000, 2_000, 50, 90_000), Instant::now());
+        assert_eq!(clock.round_trip(), Some(Duration::from_micros(2_100)));
         assert!((clock.offset_us().unwrap() - AHEAD_US).abs() <= 50);
     }
 

@@ -1,4 +1,5 @@
-//! What the two portals say to each other beside the pictures, on the data channel `portal`: small JSON messages.
+//! What the two portals say to each other beside the pictures, on the data channel `portal`: small JSON messages, any of which
+//! may be lost.
 //!
 //! The far end is pinned, so these come from a known party; they are still read with limits.
 

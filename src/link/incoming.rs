@@ -5,11 +5,11 @@
 
 use super::assembler::{Assembler, Packet, Unit};
 use super::capture_time;
-use super::peer::Shared;
+use super::peer::{Setup, Shared};
 use crate::codec::AccessUnit;
-use crate::ops::Figures;
 use crossbeam_channel::{Sender, TrySendError};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,8 +17,14 @@ use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
 /// Keyframes are asked for at most this often, plus a round trip: until then the one asked for may be on its way.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
-/// Bounds of the time that packets wait for a repair: three round trips and some.
-const HOLD: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(500));
+/// Bounds of the time that packets wait for a repair: four round trips and some, so that a repair may be lost twice.
+const HOLD: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(600));
+
+/// Units that wait for a decoder whose queue is full. A repair releases at once all that came behind the gap: half a second of
+/// pictures at 60 a second. More than that means that the decoder is really behind.
+const BACKLOG: usize = 32;
+/// How soon a full queue is tried again: about the time that decoding one picture takes.
+const RETRY: Duration = Duration::from_millis(2);
 
 /// Where access units of all attempts end. A newer attempt takes over with its first keyframe.
 pub(super) struct Delivery {
@@ -32,30 +38,16 @@ impl Delivery {
         Self { units, newest: AtomicU64::new(0), number: AtomicU64::new(0) }
     }
 
-    /// Delivers one unit of an attempt; `false` if the decoder is behind, so that a keyframe is needed.
-    fn deliver(&self, attempt: u64, unit: AccessUnit, figures: &Figures) -> bool {
+    /// Whether a unit of an attempt is still wanted. What comes through an older connection than the newest is not.
+    fn wants(&self, attempt: u64, unit: &AccessUnit) -> bool {
         if unit.keyframe {
             self.newest.fetch_max(attempt, Ordering::Relaxed);
         }
-        if attempt < self.newest.load(Ordering::Relaxed) {
-            // What still comes through an older connection is not missed.
-            return true;
-        }
-        figures.incoming.received.one();
-        figures.incoming.bytes.add(unit.data.len() as u64);
-        if unit.keyframe {
-            figures.incoming.keyframes.one();
-        }
-        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.units.try_send(AccessUnit { number, ..unit }) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                figures.incoming.dropped_before_decode.one();
-                false
-            }
-            // The decoder has ended, the program is about to.
-            Err(TrySendError::Disconnected(_)) => true,
-        }
+        attempt >= self.newest.load(Ordering::Relaxed)
+    }
+
+    fn next_number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -69,12 +61,21 @@ pub(super) struct Incoming {
     /// Somebody else wants a keyframe: the decoder, the state machine.
     wanted: bool,
     units: Vec<Unit>,
+    backlog: VecDeque<AccessUnit>,
 }
 
 impl Incoming {
     pub fn new(shared: Arc<Shared>, track: Arc<dyn TrackRemote>) -> Self {
         let assembler = Assembler::new(HOLD.0);
-        Self { shared, track, assembler, asked: Instant::now(), wanted: false, units: Vec::new() }
+        Self {
+            shared,
+            track,
+            assembler,
+            asked: Instant::now(),
+            wanted: false,
+            units: Vec::new(),
+            backlog: VecDeque::new(),
+        }
     }
 
     /// Runs until the track ends.
@@ -84,7 +85,8 @@ impl Incoming {
         let track = self.track.clone();
         loop {
             let now = Instant::now();
-            let wake = [self.assembler.deadline(), self.keyframe_due()].into_iter().flatten().min();
+            let retry = (!self.backlog.is_empty()).then(|| now + RETRY);
+            let wake = [self.assembler.deadline(), self.keyframe_due(), retry].into_iter().flatten().min();
             let wake = wake.unwrap_or(now + Duration::from_secs(3600));
             tokio::select! {
                 event = track.poll() => match event {
@@ -96,6 +98,7 @@ impl Incoming {
                 () = shared.keyframe_wanted.notified() => self.wanted = true,
             }
             self.assembler.expire(Instant::now(), &mut self.units);
+            self.collect();
             self.deliver();
             self.ask_for_keyframe(ssrc).await;
         }
@@ -115,7 +118,9 @@ impl Incoming {
         self.assembler.push(packet, &mut self.units);
     }
 
-    fn deliver(&mut self) {
+    /// Takes what the assembler has finished.
+    fn collect(&mut self) {
+        let delivery = &self.shared.setup.delivery;
         let figures = &self.shared.setup.figures;
         let losses = self.assembler.take_losses();
         figures.incoming.lost_packets.add(losses.packets);
@@ -133,10 +138,37 @@ impl Incoming {
                 data: unit.data,
                 keyframe: unit.keyframe,
                 captured: unit.captured.and_then(|far| self.shared.local_time(far)),
-                number: 0,
+                number: delivery.next_number(),
             };
-            if !self.shared.setup.delivery.deliver(self.shared.attempt, unit, figures) {
-                self.assembler.require_keyframe();
+            figures.incoming.received.one();
+            figures.incoming.bytes.add(unit.data.len() as u64);
+            if unit.keyframe {
+                figures.incoming.keyframes.one();
+            }
+            self.backlog.push_back(unit);
+        }
+    }
+
+    /// Hands to the decoder what it has room for.
+    fn deliver(&mut self) {
+        let Setup { delivery, figures, .. } = &*self.shared.setup;
+        while let Some(unit) = self.backlog.pop_front() {
+            if !delivery.wants(self.shared.attempt, &unit) {
+                continue;
+            }
+            match delivery.units.try_send(unit) {
+                Ok(()) => {}
+                Err(TrySendError::Full(unit)) if self.backlog.len() < BACKLOG => {
+                    self.backlog.push_front(unit);
+                    return;
+                }
+                Err(TrySendError::Full(_)) => {
+                    figures.incoming.dropped_before_decode.add(1 + self.backlog.len() as u64);
+                    self.backlog.clear();
+                    self.assembler.require_keyframe();
+                }
+                // The decoder has ended, the program is about to.
+                Err(TrySendError::Disconnected(_)) => {}
             }
         }
     }
@@ -151,7 +183,7 @@ impl Incoming {
     }
 
     async fn ask_for_keyframe(&mut self, ssrc: u32) {
-        self.assembler.set_hold((self.round_trip() * 3 + HOLD.0 / 2).clamp(HOLD.0, HOLD.1));
+        self.assembler.set_hold((self.round_trip() * 4 + HOLD.0 / 2).clamp(HOLD.0, HOLD.1));
         let now = Instant::now();
         if self.keyframe_due().is_none_or(|due| due > now) {
             return;

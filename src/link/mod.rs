@@ -29,7 +29,8 @@
 //! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
 //!
 //! Queues: access units to the network wait in the encoder's bounded queue; when it is full the encoder drops to a keyframe.
-//! Access units to the decoder wait in a queue of eight; when it is full they are dropped up to a keyframe, which is asked for.
+//! Access units to the decoder wait in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
+//! are full they are dropped up to a keyframe, which is asked for.
 
 mod addresses;
 pub mod assembler;

@@ -370,6 +370,8 @@ impl Session {
     /// Says goodbye and takes everything down; bounded in time by the peers' own close.
     async fn close(&mut self) {
         if let Some(peer) = self.used() {
+            // Twice, because one may be lost.
+            peer.say(&control::Message::Goodbye).await;
             peer.say(&control::Message::Goodbye).await;
         }
         let peers: Vec<_> = self.peers.drain().map(|(_, peer)| peer).collect();

@@ -136,8 +136,6 @@ figures! {
         Counter attempts,
         /// Connections that came up.
         Counter connects,
-        /// ICE restarts.
-        Counter ice_restarts,
         /// Times the far end's picture stopped for more than a second.
         Counter stalls,
         /// Offers, answers or certificates that did not carry the pinned fingerprint.

@@ -1,0 +1,190 @@
+//! The link on a bad network: loss, delay, outages, between two network namespaces.
+//!
+//! Needs root, `/dev/net/tun`, `ip` and a C compiler for `tests/tools/netsim.c`; without them it says that it is skipped.
+
+use super::portal::{PER_SECOND, Portal, identities, meet, portal_at, settle};
+use screen_portal::ops::{LinkState, Slate};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// Namespaces of the two portals, and one that netsim wants besides.
+const NAMES: [&str; 3] = ["link-a", "link-b", "link-r"];
+
+struct Network {
+    switch: Child,
+    commands: Option<ChildStdin>,
+    runtimes: [Option<Runtime>; 2],
+    _program: tempfile::TempDir,
+}
+
+impl Network {
+    fn start() -> Result<Self, String> {
+        let program = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let path = program.path().join("netsim");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/netsim.c");
+        run(Command::new("cc").args(["-O2", "-o"]).arg(&path).arg(source))?;
+        for name in NAMES {
+            // Left by a run that was killed.
+            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+            run(Command::new("ip").args(["netns", "add", name]))?;
+        }
+        let switch = Command::new(path).args(NAMES).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut switch = switch.map_err(|error| format!("netsim: {error}"))?;
+        let mut output = BufReader::new(switch.stdout.take().unwrap());
+        let mut ready = String::new();
+        output.read_line(&mut ready).map_err(|error| error.to_string())?;
+        // It answers each command; nobody listens, but it must not block.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        let commands = switch.stdin.take();
+        let mut network = Self { switch, commands, runtimes: [None, None], _program: program };
+        if ready.trim() != "ready" {
+            return Err("netsim cannot make its interfaces here".into());
+        }
+        for (n, name) in NAMES.iter().enumerate() {
+            let address = format!("10.99.0.{}/24", [2, 3, 1][n]);
+            run(Command::new("ip").args(["-n", name, "addr", "add", &address, "dev", "pb0"]))?;
+            run(Command::new("ip").args(["-n", name, "link", "set", "pb0", "up"]))?;
+        }
+        network.runtimes = [Some(runtime_in(NAMES[0])?), Some(runtime_in(NAMES[1])?)];
+        Ok(network)
+    }
+
+    fn set(&mut self, command: &str) {
+        let commands = self.commands.as_mut().unwrap();
+        writeln!(commands, "{command}").unwrap();
+        commands.flush().unwrap();
+    }
+
+    /// Two portals, one in each namespace, that see each other.
+    async fn portals(&mut self) -> (Portal, Portal) {
+        let (one, two) = identities();
+        let [a, b] = self.runtimes.each_ref().map(|runtime| runtime.as_ref().unwrap().handle().clone());
+        let (first, second) = (one.fingerprint(), two.fingerprint());
+        let a = a.spawn(async move { portal_at([10, 99, 0, 2].into(), &one, Some(second), "Oslo") });
+        let b = b.spawn(async move { portal_at([10, 99, 0, 3].into(), &two, Some(first), "Turin") });
+        let (mut a, mut b) = (a.await.unwrap(), b.await.unwrap());
+        let start = Instant::now();
+        meet(&a, &b);
+        a.until_live().await;
+        b.until_live().await;
+        println!("live {:?} after signalling was up", start.elapsed());
+        (a, b)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // The end of its standard input is the switch's end.
+        self.commands = None;
+        let _ = self.switch.wait();
+        for runtime in &mut self.runtimes {
+            // In a test's own runtime, another may not be waited for.
+            runtime.take().map(Runtime::shutdown_background);
+        }
+        for name in NAMES {
+            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let problem = || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    if output.status.success() { Ok(()) } else { Err(problem()) }
+}
+
+/// A runtime whose threads, and so its sockets, are in a namespace: threads inherit it from the one that starts them.
+fn runtime_in(name: &'static str) -> Result<Runtime, String> {
+    let build = move || {
+        let namespace = File::open(format!("/run/netns/{name}")).map_err(|error| error.to_string())?;
+        // SAFETY: the descriptor is open, and only this thread, which is about to end, changes its namespace.
+        if unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&namespace), libc::CLONE_NEWNET) } != 0 {
+            return Err(format!("setns: {}", std::io::Error::last_os_error()));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.map_err(|error| error.to_string())
+    };
+    std::thread::spawn(build).join().unwrap()
+}
+
+/// Shows pictures per second and how many were damaged.
+async fn watch(portal: &Portal, seconds: u64) -> (f64, u64) {
+    let before = portal.figures.snapshot(Instant::now()).incoming;
+    settle(1000 * seconds).await;
+    let after = portal.figures.snapshot(Instant::now());
+    let fps = (after.incoming.received - before.received) as f64 / seconds as f64;
+    let damaged = after.incoming.damaged - before.damaged;
+    println!(
+        "{fps:.1} pictures a second, {damaged} damaged, {} lost, {} recovered, {} keyframes, round trip {} us, latency {:?}",
+        after.incoming.lost_packets - before.lost_packets,
+        after.incoming.recovered_packets - before.recovered_packets,
+        after.incoming.keyframes - before.keyframes,
+        after.link.round_trip_us,
+        after.latency,
+    );
+    (fps, damaged)
+}
+
+// One test, because there is one network: the cases follow each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_networks() {
+    let mut network = match Network::start() {
+        Ok(network) => network,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let (mut a, mut b) = network.portals().await;
+    outages(&mut network, &mut a, &mut b).await;
+    losses(&mut network, &b).await;
+}
+
+/// Whether there is time for everything.
+fn long() -> bool {
+    std::env::var_os("PORTAL_LONG_TESTS").is_some()
+}
+
+async fn outages(network: &mut Network, a: &mut Portal, b: &mut Portal) {
+    let cases: &[(u64, bool)] =
+        if long() { &[(2, true), (5, true), (5, false), (30, true), (35, false)] } else { &[(2, true), (5, false)] };
+    for &(seconds, signaling) in cases {
+        settle(1500).await;
+        println!("no UDP for {seconds} s, signalling {}", if signaling { "up" } else { "silent" });
+        network.set("both block=1");
+        let far = [&*a, &*b].map(|portal| portal.wire.lock().unwrap().far.clone());
+        if !signaling {
+            for portal in [&*a, &*b] {
+                portal.wire.lock().unwrap().far = None;
+            }
+        }
+        let start = Instant::now();
+        a.until("paused", |status| status.slate != Slate::Hidden).await;
+        assert!(start.elapsed() < Duration::from_millis(1300), "{:?}", start.elapsed());
+        settle(1000 * seconds - start.elapsed().as_millis() as u64).await;
+        network.set("both block=0");
+        let back = Instant::now();
+        for portal in [&mut *a, &mut *b] {
+            portal.until_live().await;
+            println!("picture back after {:?}", back.elapsed());
+            assert!(back.elapsed() < Duration::from_secs(1));
+        }
+        for (portal, far) in [&*a, &*b].into_iter().zip(far) {
+            portal.wire.lock().unwrap().far = far;
+        }
+        println!("attempts so far: {}, {}", a.figures.link.attempts.get(), b.figures.link.attempts.get());
+        settle(1500).await;
+        assert_eq!((a.status.borrow().state, b.status.borrow().state), (LinkState::Live, LinkState::Live));
+    }
+}
+
+async fn losses(network: &mut Network, b: &Portal) {
+    for (loss, share) in [(0, 0.97), (5, 0.97), (10, 0.9), (20, 0.7)] {
+        println!("{loss} % loss at a round trip of 100 ms");
+        network.set(&format!("both delay=50 loss={loss}"));
+        settle(2000).await;
+        let (fps, _) = watch(b, if long() { 20 } else { 5 }).await;
+        assert!(fps > share * PER_SECOND as f64, "{fps}");
+    }
+    network.set("both delay=0 loss=0");
+}

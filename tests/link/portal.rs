@@ -1,0 +1,230 @@
+//! A portal without camera, codec and display: a link, a made-up encoder, a made-up display, and signalling in memory.
+
+use bytes::Bytes;
+use screen_portal::codec::AccessUnit;
+use screen_portal::link::{self, Link, Ports, Status};
+use screen_portal::media::PortalClock;
+use screen_portal::ops::{FarCamera, Figures, LinkState, Slate};
+use screen_portal::pairing::{Fingerprint, Identity};
+use screen_portal::signaling::{Event, Message, SessionId};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Pictures that the made-up encoder makes in a second.
+pub const PER_SECOND: u64 = 60;
+
+/// Looks at each message on its way out, may change it, and may swallow it by answering `false`.
+pub type Tamper = Box<dyn FnMut(&mut Message) -> bool + Send>;
+
+/// Signalling's way out of a portal.
+pub struct Wire {
+    pub far: Option<mpsc::Sender<Event>>,
+    pub tamper: Tamper,
+}
+
+pub struct Portal {
+    pub link: Option<Link>,
+    pub figures: Arc<Figures>,
+    pub status: watch::Receiver<Status>,
+    /// Whether the display presents what it gets.
+    pub presenting: Arc<AtomicBool>,
+    pub keyframes_asked: Arc<AtomicU32>,
+    pub target_bps: Arc<AtomicU32>,
+    pub active: Arc<AtomicBool>,
+    pub events: mpsc::Sender<Event>,
+    pub wire: Arc<Mutex<Wire>>,
+    pub session: SessionId,
+    pub pinned: Option<Fingerprint>,
+    /// Units as they were delivered: number and whether it was a keyframe.
+    pub delivered: Arc<Mutex<Vec<(u64, bool, Option<Duration>)>>>,
+}
+
+/// What looks like a picture: with the right NAL units, of the size that an encoder would make at this bitrate.
+fn picture(number: u64, keyframe: bool, bps: u32) -> Bytes {
+    let mut data = vec![];
+    if keyframe {
+        data.extend([0, 0, 0, 1, 0x67, 66, 0x80, 30, 0, 0, 0, 1, 0x68, 0xce]);
+    }
+    data.extend([0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }, 0x88]);
+    let size = u64::from(bps) / 8 / PER_SECOND * if keyframe { 5 } else { 1 };
+    data.extend((0..size).map(|at| (number.wrapping_mul(31).wrapping_add(at) as u8) | 3));
+    data.into()
+}
+
+pub fn portal(identity: &Identity, far_end: Option<Fingerprint>, site: &str) -> Portal {
+    portal_at([127, 0, 0, 1].into(), identity, far_end, site)
+}
+
+/// To be called inside a tokio runtime, whose network namespace is then the portal's.
+pub fn portal_at(address: IpAddr, identity: &Identity, far_end: Option<Fingerprint>, site: &str) -> Portal {
+    let config = link::Config { addresses: vec![address], ..Default::default() };
+    let figures = Arc::new(Figures::default());
+    let (units_out, units_out_rx) = mpsc::channel(4);
+    let (units_in, units_in_rx) = crossbeam_channel::bounded::<AccessUnit>(8);
+    let (status_tx, status) = watch::channel(Status::default());
+    let (events, events_rx) = mpsc::channel(32);
+    let (messages_tx, mut messages) = mpsc::channel(32);
+    let keyframe = Arc::new(AtomicBool::new(true));
+    let (keyframes_asked, target_bps) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (active, presenting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+    let delivered = Arc::new(Mutex::new(vec![]));
+    let ports = Ports {
+        units_out: units_out_rx,
+        units_in,
+        on_keyframe_request: {
+            let (keyframe, asked) = (keyframe.clone(), keyframes_asked.clone());
+            Arc::new(move || {
+                asked.fetch_add(1, Relaxed);
+                keyframe.store(true, Relaxed);
+            })
+        },
+        on_target_bps: {
+            let target_bps = target_bps.clone();
+            Arc::new(move |bps| target_bps.store(bps, Relaxed))
+        },
+        on_active: {
+            let (active, keyframe) = (active.clone(), keyframe.clone());
+            Arc::new(move |on| {
+                active.store(on, Relaxed);
+                keyframe.store(true, Relaxed);
+            })
+        },
+        on_view: Box::new(move |status| {
+            status_tx.send_replace(status);
+        }),
+        signaling: (messages_tx, events_rx),
+        figures: figures.clone(),
+        clock: PortalClock::start(),
+    };
+    let link = link::start(config, ports, identity, far_end, site.into()).unwrap();
+    link.set_camera(FarCamera::Running);
+    // The encoder.
+    tokio::spawn({
+        let (active, target_bps) = (active.clone(), target_bps.clone());
+        async move {
+            let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / PER_SECOND));
+            for number in 1.. {
+                ticks.tick().await;
+                if !active.load(Relaxed) {
+                    continue;
+                }
+                let key = keyframe.swap(false, Relaxed);
+                let bps = target_bps.load(Relaxed).max(1_000_000);
+                let unit = AccessUnit {
+                    data: picture(number, key, bps),
+                    keyframe: key,
+                    captured: Some(Instant::now()),
+                    number,
+                };
+                if units_out.try_send(unit).is_err() {
+                    keyframe.store(true, Relaxed);
+                }
+            }
+        }
+    });
+    // The decoder and display.
+    std::thread::spawn({
+        let (figures, presenting, delivered) = (figures.clone(), presenting.clone(), delivered.clone());
+        move || {
+            for unit in units_in_rx {
+                let now = Instant::now();
+                let age = unit.captured.map(|captured| now.saturating_duration_since(captured));
+                delivered.lock().unwrap().push((unit.number, unit.keyframe, age));
+                if presenting.load(Relaxed) {
+                    figures.presented(unit.captured, now);
+                }
+            }
+        }
+    });
+    let wire = Arc::new(Mutex::new(Wire { far: None, tamper: Box::new(|_| true) }));
+    tokio::spawn({
+        let wire = wire.clone();
+        async move {
+            while let Some(mut message) = messages.recv().await {
+                let far = {
+                    let mut wire = wire.lock().unwrap();
+                    let pass = (wire.tamper)(&mut message);
+                    wire.far.clone().filter(|_| pass)
+                };
+                if let Some(far) = far {
+                    let _ = far.send(Event::Message(message)).await;
+                }
+            }
+        }
+    });
+    Portal {
+        link: Some(link),
+        figures,
+        status,
+        presenting,
+        keyframes_asked,
+        target_bps,
+        active,
+        events,
+        wire,
+        session: SessionId::random(),
+        pinned: far_end,
+        delivered,
+    }
+}
+
+impl Portal {
+    pub fn link(&self) -> &Link {
+        self.link.as_ref().unwrap()
+    }
+
+    /// Waits until the status is as wanted; says how long that took.
+    pub async fn until(&mut self, what: &str, wanted: impl Fn(&Status) -> bool) -> Duration {
+        let start = Instant::now();
+        let waiting = self.status.wait_for(|status| wanted(status));
+        let found = tokio::time::timeout(Duration::from_secs(15), waiting).await.is_ok();
+        assert!(found, "not {what}: {:?}", *self.status.borrow());
+        start.elapsed()
+    }
+
+    pub async fn until_live(&mut self) -> Duration {
+        self.until("live", |status| status.state == LinkState::Live && status.slate == Slate::Hidden).await
+    }
+
+    pub async fn event(&self, event: Event) {
+        self.events.send(event).await.unwrap();
+    }
+
+    pub fn tamper(&self, tamper: impl FnMut(&mut Message) -> bool + Send + 'static) {
+        self.wire.lock().unwrap().tamper = Box::new(tamper);
+    }
+
+    pub fn keyframes(&self) -> u64 {
+        self.figures.incoming.keyframes.get()
+    }
+}
+
+/// Signalling between the two comes up; neither hears a message before it knows.
+pub fn meet(a: &Portal, b: &Portal) {
+    let mut wires = [a.wire.lock().unwrap(), b.wire.lock().unwrap()];
+    for (wire, near, far) in [(0, a, b), (1, b, a)] {
+        wires[wire].far = Some(far.events.clone());
+        near.events.try_send(Event::Up { session: far.session }).unwrap();
+    }
+}
+
+/// Signalling between the two is lost.
+pub async fn part(a: &Portal, b: &Portal) {
+    for portal in [a, b] {
+        portal.wire.lock().unwrap().far = None;
+        let _ = portal.events.send(Event::Down { reason: "the connection was reset".into() }).await;
+    }
+}
+
+/// Two identities, the first of which offers.
+pub fn identities() -> (Identity, Identity) {
+    let (one, two) = (Identity::make().unwrap(), Identity::make().unwrap());
+    if one.fingerprint() < two.fingerprint() { (one, two) } else { (two, one) }
+}
+
+pub async fn settle(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
