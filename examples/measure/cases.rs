@@ -1,6 +1,7 @@
 //! The measurements, one function each.
 
 use crate::film::Film;
+use crate::machine::Busy;
 use crate::network::Network;
 use crate::probe::{now_ms, summary};
 use crate::rig::{self, PATIENCE, Rig, Setup};
@@ -66,10 +67,13 @@ fn latency(tools: &Tools, setup: &Setup, latency_aim: &'static str, cpu_aim: &'s
     let mut rig = Rig::prepare(tools, setup)?;
     rig.start_both()?;
     std::thread::sleep(SETTLE);
-    let (from_ms, before) = (now_ms(), [0, 1].map(|n| rig.status(n)));
+    let (from_ms, before, busy) = (now_ms(), [0, 1].map(|n| rig.status(n)), Busy::now());
     std::thread::sleep(Duration::from_secs(tools.seconds));
-    let (to_ms, after) = (now_ms(), [0, 1].map(|n| rig.status(n)));
-    let mut rows = vec![row("source", rig.source.clone(), "")];
+    let (to_ms, after, busy) = (now_ms(), [0, 1].map(|n| rig.status(n)), busy.cores_since());
+    let mut rows = vec![
+        row("source", rig.source.clone(), ""),
+        row("the whole machine, with X servers and probes: cores", format!("{busy:.2}"), ""),
+    ];
     for n in 0..2 {
         let name = ["A", "B"][n];
         let seen = summary(&rig.probes[n].seen(), from_ms, to_ms).ok_or_else(|| rig.no_picture(n))?;

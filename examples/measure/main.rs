@@ -7,12 +7,14 @@
 
 mod cases;
 mod film;
+mod machine;
 mod network;
 mod probe;
 mod rig;
 mod ssim;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a measurement has no result.
 #[derive(Debug)]
@@ -45,13 +47,17 @@ pub struct Tools {
     pub folder: PathBuf,
     /// How long each figure is measured, in seconds.
     pub seconds: u64,
+    /// How long to wait before each measurement for others to be done, in seconds.
+    pub patience: u64,
 }
 
-const USAGE: &str = "usage: measure --program FILE --tools DIR --folder DIR [--films DIR] [--seconds 20] [NAME...]";
+const USAGE: &str = "usage: measure --program FILE --tools DIR --folder DIR [--films DIR] [--seconds 20]
+               [--patience 0] [NAME...]";
 
 fn arguments() -> Option<(Tools, Vec<String>)> {
     let mut words = std::env::args().skip(1);
     let (mut program, mut tools, mut folder, mut films, mut seconds) = (None, None, None, None, 20);
+    let mut patience = 0;
     let mut names = vec![];
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -60,11 +66,12 @@ fn arguments() -> Option<(Tools, Vec<String>)> {
             "--folder" => folder = Some(PathBuf::from(words.next()?)),
             "--films" => films = Some(PathBuf::from(words.next()?)),
             "--seconds" => seconds = words.next()?.parse().ok()?,
+            "--patience" => patience = words.next()?.parse().ok()?,
             name if !name.starts_with('-') => names.push(name.to_string()),
             _ => return None,
         }
     }
-    Some((Tools { program: program?, tools: tools?, films, folder: folder?, seconds }, names))
+    Some((Tools { program: program?, tools: tools?, films, folder: folder?, seconds, patience }, names))
 }
 
 fn main() -> std::process::ExitCode {
@@ -84,6 +91,8 @@ fn main() -> std::process::ExitCode {
             continue;
         }
         println!("\n### {name}: {about}\n");
+        let others = machine::wait_until_quiet(Duration::from_secs(tools.patience));
+        println!("Other work on this machine before: {others:.2} cores.\n");
         let tools = Tools { folder: tools.folder.join(name), ..tools.clone() };
         match measure(&tools) {
             Ok(rows) => {
