@@ -138,7 +138,6 @@ struct Stage {
     backdrop_drawn: Option<Instant>,
     inset_drawn: bool,
     slate: Slate,
-    overlay_drawn: bool,
     /// Pictures that arrived and still have to be counted as presented.
     pending: Option<Pending>,
 }
@@ -163,7 +162,6 @@ impl Stage {
             backdrop_drawn: None,
             inset_drawn: false,
             slate: Slate::default(),
-            overlay_drawn: false,
             pending: None,
         }
     }
@@ -372,7 +370,7 @@ impl Stage {
         let view = image.texture.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         painter.draw(&mut encoder, &view, window, &scene);
-        (self.inset_drawn, self.overlay_drawn) = (scene.inset.is_some(), scene.overlay.is_some());
+        self.inset_drawn = scene.inset.is_some();
         queue.submit([encoder.finish()]);
         image.present();
 

@@ -11,7 +11,7 @@ use crate::ops::{Figures, Slate, View};
 use bevy::prelude::*;
 use bevy::render::renderer::RenderDevice;
 use bevy::window::{Monitor, PrimaryWindow};
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -28,16 +28,10 @@ impl XServer {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let mut number = Vec::new();
-        let out = server.stdout.as_mut()?;
         // It writes its number and a newline when it is ready.
-        for byte in out.bytes() {
-            match byte {
-                Ok(b'\n') | Err(_) => break,
-                Ok(byte) => number.push(byte),
-            }
-        }
-        let number = String::from_utf8(number).ok()?;
+        let mut number = String::new();
+        BufReader::new(server.stdout.as_mut()?).read_line(&mut number).ok()?;
+        let number = number.trim().to_owned();
         Some(Self(server, format!(":{number}")))
     }
 }
