@@ -82,7 +82,9 @@ impl Drop for Network {
         let _ = self.switch.wait();
         for runtime in &mut self.runtimes {
             // In a test's own runtime, another may not be waited for.
-            runtime.take().map(Runtime::shutdown_background);
+            if let Some(runtime) = runtime.take() {
+                runtime.shutdown_background();
+            }
         }
         for name in NAMES {
             let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();

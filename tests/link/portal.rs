@@ -25,6 +25,9 @@ pub struct Wire {
     pub tamper: Tamper,
 }
 
+/// A delivered unit: its number, whether it was a keyframe, and its age.
+pub type Delivered = (u64, bool, Option<Duration>);
+
 pub struct Portal {
     pub link: Option<Link>,
     pub figures: Arc<Figures>,
@@ -38,8 +41,8 @@ pub struct Portal {
     pub wire: Arc<Mutex<Wire>>,
     pub session: SessionId,
     pub pinned: Option<Fingerprint>,
-    /// Units as they were delivered: number and whether it was a keyframe.
-    pub delivered: Arc<Mutex<Vec<(u64, bool, Option<Duration>)>>>,
+    /// Units as they were delivered.
+    pub delivered: Arc<Mutex<Vec<Delivered>>>,
 }
 
 /// What looks like a picture: with the right NAL units, of the size that an encoder would make at this bitrate.

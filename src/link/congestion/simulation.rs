@@ -144,7 +144,7 @@ impl Network {
                 self.picture();
                 self.targets.push(self.controller.target_bitrate() / 1e6);
             }
-            if ms % 50 == 0 {
+            if ms.is_multiple_of(50) {
                 let mut reports = vec![];
                 while let Some((_, report)) = self.flying.pop_front_if(|(arrives, _)| *arrives <= self.now) {
                     reports.push(report);
