@@ -162,6 +162,7 @@ impl Portal {
                 let ports = link::Ports {
                     units_out,
                     units_in,
+                    ceiling_bps: config.encode.bitrate_bps,
                     on_keyframe_request: Arc::new(move || on_keyframe.request_keyframe()),
                     on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
                     on_active: Arc::new(move |active| on_active.set_active(active)),

@@ -27,7 +27,7 @@ impl Film {
 
     /// The landscape, 30 pictures a second.
     pub fn painted(size: Size, count: usize) -> Self {
-        let (scene, mut pool) = (Scene::new(size, 30), Pool::new(count));
+        let (scene, mut pool) = (Scene::new(size, 30, "Here"), Pool::new(count));
         let paint = |n: usize| {
             let (frame, ()) = pool
                 .fill(Format::i420(size), |frame| {

@@ -64,7 +64,6 @@ impl Rig {
 
         let mut base = Config::default();
         base.encode.bitrate_bps = setup.bitrate_bps;
-        base.link.max_bps = setup.bitrate_bps;
         (base.source.width, base.source.height) = setup.video;
         base.source.time_code = true;
         base.source.kind = Kind::Scene;

@@ -107,7 +107,6 @@ impl Settings {
         flags.pair("--size", ["source.width", "source.height"], self.size);
         flags.one("--fps", "source.fps", self.fps);
         flags.one("--bitrate", "encode.bitrate_bps", self.bitrate);
-        flags.one("--bitrate", "link.max_bps", self.bitrate);
         flags.one("--time-code", "source.time_code", self.time_code.then_some(true));
 
         for (name, is_given) in [
@@ -203,7 +202,7 @@ mod tests {
         assert_eq!(config.pairing.far_end, Some(fingerprint));
         assert_eq!((config.source.kind, config.source.file.as_path()), (Kind::File, Path::new("/film.y4m")));
         assert_eq!((config.source.width, config.source.height, config.source.time_code), (640, 360, true));
-        assert_eq!((config.encode.bitrate_bps, config.link.max_bps), (1_000_000, 1_000_000));
+        assert_eq!(config.encode.bitrate_bps, 1_000_000);
         assert_eq!((config.display.width, config.display.height), (800, 600));
         assert_eq!((config.display.position_x, config.display.position_y), (Some(-10), Some(20)));
         assert!(!config.display.fullscreen && !config.display.decorations);

@@ -8,11 +8,10 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The most that is sent, in bits per second, 100,000 to 50,000,000. Default 2,500,000: 720p30 of natural content.
-    pub max_bps: u32,
-    /// The least that is sent, however narrow the path, in bits per second, 50,000 to `max_bps`. Default 200,000.
+    /// The least that is sent, however narrow the path, in bits per second, 50,000 to 50,000,000. Default 200,000. The most is the
+    /// encoder's `bitrate_bps`.
     pub min_bps: u32,
-    /// Where sending begins, in percent of `max_bps`, 10 to 100. Default 80: what starts low looks blurred for seconds.
+    /// Where sending begins, in percent of the encoder's `bitrate_bps`, 10 to 100. Default 80: what starts low looks blurred for seconds.
     pub start_percent: u8,
     /// STUN and TURN servers (`stun:host:3478`, `turn:host:3478?transport=udp`). None is needed in a private network. Default: none.
     pub ice_servers: Vec<IceServer>,
@@ -40,7 +39,6 @@ pub struct IceServer {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_bps: 2_500_000,
             min_bps: 200_000,
             start_percent: 80,
             ice_servers: Vec::new(),
@@ -55,11 +53,8 @@ impl Config {
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), Invalid> {
         let wrong = |key, problem: String| Err(Invalid { key, problem });
-        if !(100_000..=50_000_000).contains(&self.max_bps) {
-            return wrong("max_bps", format!("{} is not within 100000 to 50000000", self.max_bps));
-        }
-        if !(50_000..=self.max_bps).contains(&self.min_bps) {
-            return wrong("min_bps", format!("{} is not within 50000 to max_bps ({})", self.min_bps, self.max_bps));
+        if !(50_000..=50_000_000).contains(&self.min_bps) {
+            return wrong("min_bps", format!("{} is not within 50000 to 50000000", self.min_bps));
         }
         if !(10..=100).contains(&self.start_percent) {
             return wrong("start_percent", format!("{} is not within 10 to 100", self.start_percent));
@@ -96,8 +91,7 @@ mod tests {
     fn defaults_are_valid_and_mistakes_are_named() {
         Config::default().check().unwrap();
         let bad = |text: &str| toml::from_str::<Config>(text).unwrap().check().unwrap_err().key;
-        assert_eq!(bad("max_bps = 1"), "max_bps");
-        assert_eq!(bad("min_bps = 3000000"), "min_bps");
+        assert_eq!(bad("min_bps = 3000"), "min_bps");
         assert_eq!(bad("start_percent = 0"), "start_percent");
         assert_eq!(bad("socket_buffer_bytes = 1"), "socket_buffer_bytes");
         assert_eq!(bad("ice_servers = [{ urls = [\"http://x\"] }]"), "ice_servers");

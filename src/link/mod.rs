@@ -113,6 +113,8 @@ pub struct Ports {
     pub units_out: mpsc::Receiver<AccessUnit>,
     /// Received pictures for the decoder. Bounded; when it is full, units are dropped up to the next keyframe.
     pub units_in: crossbeam_channel::Sender<AccessUnit>,
+    /// The most that is sent, in bits per second: the encoder's configured bitrate.
+    pub ceiling_bps: u32,
     /// The far end needs a keyframe.
     pub on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
     /// The encoder should aim at this bitrate, in bits per second.
@@ -167,6 +169,7 @@ pub fn start(
             let (events, peer_events) = mpsc::channel(PEER_EVENTS);
             let setup = peer::Setup {
                 config,
+                ceiling_bps: ports.ceiling_bps,
                 certificate: certificate(identity)?,
                 pinned: far_end,
                 clock: ports.clock,

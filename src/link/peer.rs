@@ -58,6 +58,8 @@ const CLOCKS_UNRELATED: i64 = i64::MIN;
 /// What all attempts have in common.
 pub(super) struct Setup {
     pub config: Config,
+    /// The most that is sent, in bits per second.
+    pub ceiling_bps: u32,
     pub certificate: RTCCertificate,
     pub pinned: Fingerprint,
     pub clock: PortalClock,
@@ -239,9 +241,9 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
     let config = &setup.config;
     let (figures, on_target_bps) = (setup.figures.clone(), setup.on_target_bps.clone());
     let limits = Limits {
-        floor_bps: f64::from(config.min_bps),
-        start_bps: f64::from(config.max_bps) * f64::from(config.start_percent) / 100.0,
-        ceiling_bps: f64::from(config.max_bps),
+        floor_bps: f64::from(config.min_bps.min(setup.ceiling_bps)),
+        start_bps: f64::from(setup.ceiling_bps) * f64::from(config.start_percent) / 100.0,
+        ceiling_bps: f64::from(setup.ceiling_bps),
     };
     let estimator = Published {
         estimator: Controller::new(limits),

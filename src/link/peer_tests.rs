@@ -29,6 +29,7 @@ fn end(identity: &Identity, pinned: Fingerprint) -> End {
     let asked = keyframes.clone();
     let provider = rtc::crypto::default_provider().unwrap();
     let setup = Setup {
+        ceiling_bps: 2_500_000,
         config: Config { addresses: vec![[127, 0, 0, 1].into()], ..Default::default() },
         certificate: RTCCertificate::from_pem(&identity.pem(), provider.crypto()).unwrap(),
         pinned,

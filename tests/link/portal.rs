@@ -75,6 +75,7 @@ pub fn portal_at(address: IpAddr, identity: &Identity, far_end: Option<Fingerpri
     let (active, presenting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
     let delivered = Arc::new(Mutex::new(vec![]));
     let ports = Ports {
+        ceiling_bps: 2_500_000,
         units_out: units_out_rx,
         units_in,
         on_keyframe_request: {
