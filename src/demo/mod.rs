@@ -268,7 +268,8 @@ fn no_picture(portal: &Portal) -> Error {
 fn conclude(configs: &[Config; 2], seen: &[Observation; 2], folder: &Path) -> Result<(), Error> {
     let portals =
         configs.iter().zip(seen).map(|(config, seen)| seen.report(&config.site.name, &describe(&config.source)));
-    let report = Report { machine: Machine::here(stage::adapter()), portals: portals.collect() };
+    let adapter = configs.iter().find_map(|config| stage::adapter(&config.data.folder.join("portal.log")));
+    let report = Report { machine: Machine::here(adapter), portals: portals.collect() };
     let path = folder.join("report.json");
     let failed = |problem: String| Error::Write { path: path.clone(), problem };
     let text = serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()))?;

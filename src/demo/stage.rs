@@ -139,12 +139,11 @@ fn desktop_size() -> Option<(u32, u32)> {
     None
 }
 
-/// The name of what draws the pictures on this machine, if anything can.
-pub fn adapter() -> Option<String> {
-    #[cfg(feature = "kiosk")]
-    return display::gpu::Gpu::open().ok().map(|gpu| gpu.adapter.get_info().name);
-    #[cfg(not(feature = "kiosk"))]
-    None
+/// The name of what draws the pictures, as the display writes it into a portal's log (for people, or as JSON), if it does.
+pub fn adapter(log: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let (_, name) = text.split_once("device=\"").or_else(|| text.split_once("\"device\":\""))?;
+    name.split_once('"').map(|(name, _)| name.into())
 }
 
 #[cfg(test)]
@@ -161,6 +160,18 @@ mod tests {
             assert_eq!(left.size.0 * 9, left.size.1 * 16);
         }
         assert_eq!(on_desktop(None)[0].position, None);
+    }
+
+    #[test]
+    fn the_log_names_the_adapter() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let named = |text: &str| {
+            std::fs::write(log.path(), text).unwrap();
+            adapter(log.path())
+        };
+        assert_eq!(named("INFO display device=\"llvmpipe (LLVM)\" driver=x\n").as_deref(), Some("llvmpipe (LLVM)"));
+        assert_eq!(named("{\"message\":\"display\",\"device\":\"llvmpipe\"}").as_deref(), Some("llvmpipe"));
+        assert_eq!(named("INFO window\n"), None);
     }
 
     #[test]
