@@ -115,7 +115,7 @@ fn the_bitrate_is_held_and_follows_at_once() {
 fn the_target_stays_within_what_was_configured() {
     let mut encoder = encoder(1_000_000);
     assert_eq!(encoder.set_bitrate(9_000_000).unwrap(), 1_000_000);
-    assert_eq!(encoder.set_bitrate(0).unwrap(), 100_000);
+    assert_eq!(encoder.set_bitrate(0).unwrap(), 50_000);
 }
 
 /// 24 pictures with keyframes at 0, 10 and 18, and what a decoder makes of them when nothing is lost.

@@ -76,16 +76,20 @@ fn nothing_is_encoded_until_wanted_and_then_a_keyframe_comes_first() {
 fn keyframe_requests_are_answered_soon_but_not_in_a_burst() {
     let mut bench = bench(64);
     bench.control.set_active(true);
+    let begin = Instant::now();
     bench.feed();
     for _ in 0..5 {
         bench.control.request_keyframe();
         bench.feed();
     }
-    assert_eq!(bench.figures.outgoing.keyframes.get(), 1, "the first is too young");
-    std::thread::sleep(Duration::from_millis(260));
+    // As many as there are quarters of a second, which on an idle machine is none.
+    let fit = begin.elapsed().as_millis() / 250;
+    assert!(u128::from(bench.figures.outgoing.keyframes.get()) <= 1 + fit);
+    std::thread::sleep(encode_spacing());
     bench.feed();
     bench.feed();
-    assert_eq!(bench.figures.outgoing.keyframes.get(), 2);
+    let made = u128::from(bench.figures.outgoing.keyframes.get());
+    assert!((2..=2 + fit).contains(&made), "{made} keyframes");
 }
 
 #[test]

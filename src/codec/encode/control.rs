@@ -17,7 +17,7 @@ impl Control {
         Self { active: AtomicBool::new(false), keyframe: AtomicBool::new(false), target_bps }
     }
 
-    /// Asks for a keyframe. Requests that come close together get one: see [`super::rate::KeyframeSpacing`].
+    /// Asks for a keyframe. Requests that come within a quarter of a second get one.
     pub fn request_keyframe(&self) {
         self.keyframe.store(true, Relaxed);
     }

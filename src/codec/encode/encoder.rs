@@ -1,11 +1,14 @@
 //! The encoder, without threads.
 
 use super::buffers::Buffers;
-use super::{BITRATE_BPS, Complexity, Config};
+use super::{Complexity, Config};
 use crate::codec::AccessUnit;
 use crate::codec::native::{self, Coded, Refused, Settings};
 use crate::media::{Frame, Layout, Size};
 use std::time::Instant;
+
+/// The least that is aimed for, bits per second: the least that the link may be configured to send.
+const LEAST_BPS: u32 = 50_000;
 
 /// Why a picture could not be encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +96,7 @@ impl Encoder {
     /// The bitrate to aim for, in bits per second; kept between the least that is sensible and the configured one. Takes
     /// effect with the next picture, without a keyframe. Returns what is aimed for now.
     pub fn set_bitrate(&mut self, bps: u32) -> Result<u32, Error> {
-        let bps = bps.clamp(*BITRATE_BPS.start(), self.stream.config.bitrate_bps);
+        let bps = bps.max(LEAST_BPS).min(self.stream.config.bitrate_bps);
         if bps != self.stream.target_bps {
             self.stream.target_bps = bps;
             if let Some(running) = &mut self.stream.running {

@@ -181,9 +181,9 @@ fn fill(parameters: &mut sys::SEncParamExt, settings: &Settings) {
     parameters.uiIntraPeriod = 0;
     parameters.bEnableSceneChangeDetect = false;
     parameters.eSpsPpsIdStrategy = sys::CONSTANT_ID;
-    // Costs quality at no gain in speed: 0.976 SSIM with it, 0.980 without.
+    // Saves a tenth of the time and costs more in likeness: 0.975 SSIM with it on the clip, 0.978 without.
     parameters.bEnableBackgroundDetection = false;
-    // No effect in this mode but time.
+    // No effect in this mode: the very same stream.
     parameters.bEnableAdaptiveQuant = false;
     parameters.bEnableDenoise = false;
     parameters.bEnableLongTermReference = false;
