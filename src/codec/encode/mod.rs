@@ -21,10 +21,10 @@ pub struct Config {
     /// 100000 to 50000000, default 2500000: good for 1280x720 at 30 pictures a second. 1920x1080 wants 4500000.
     pub bitrate_bps: u32,
     /// How hard the encoder looks for a good way to code each block. Default low: on the clip of the measurements the
-    /// others cost 30 % more time and gain 0.0005 SSIM.
+    /// others cost 17 to 30 % more time and gain 0.0004 SSIM.
     pub complexity: Complexity,
-    /// Threads, and slices per picture, of the encoder: 1 to 4, default 1. More shorten the time to encode one picture of a
-    /// large size where cores are idle; they cost quality and total time, and the rate control's grip on single pictures.
+    /// Threads, and slices per picture, of the encoder: 1 to 4, default 1. Two bring a picture of 1920x1080 out 5 ms sooner
+    /// where a core is idle, and do nothing for 1280x720; the rate control's grip on single pictures gets looser.
     pub threads: u16,
 }
 
