@@ -2,26 +2,29 @@
 
 use crate::codec::AccessUnit;
 use crate::codec::nal::{self, Contents, Kind};
-use crate::codec::native::{self, Failed, Picture, Refused};
 use crate::codec::sps::{self, Sps};
-use crate::media::{Colour, Exhausted, Format, Frame, Layout, Pool};
+use crate::media::{Colour, Exhausted, Format, Frame, Layout, Pool, Size};
+use openh264::OpenH264API;
+use openh264::decoder::{DecodedYUV, DecoderConfig, Flush};
+use openh264::formats::YUVSource;
 use std::sync::Arc;
 
 /// Why there is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The stream is damaged; nothing is decoded until a keyframe comes. The number is openh264's error bits.
+    /// The stream is damaged; nothing is decoded until a keyframe comes. The number is openh264's `DECODING_STATE` bits
+    /// (`codec_app_def.h`): 2 is a lost reference, 4 a bitstream error, 0x10 missing parameter sets.
     #[error("the stream is damaged (decoding state {0:#x}): waiting for a keyframe")]
-    Damaged(i32),
+    Damaged(i64),
     /// The stream is one that we do not decode.
     #[error(transparent)]
     Refused(#[from] sps::Error),
     /// Whoever shows the pictures keeps them all: this one is lost, the stream is whole.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
-    /// openh264 gave us no decoder.
-    #[error(transparent)]
-    Codec(#[from] Refused),
+    /// openh264 gave us no decoder; its result code.
+    #[error("openh264 made no decoder (code {0:#x})")]
+    Codec(i64),
 }
 
 impl Error {
@@ -35,7 +38,7 @@ impl Error {
 #[derive(Default)]
 pub struct Decoder {
     /// There is one only while the stream is whole.
-    native: Option<native::Decoder>,
+    native: Option<openh264::decoder::Decoder>,
     colour: Option<Colour>,
     sps: Option<Sps>,
 }
@@ -83,12 +86,18 @@ impl Decoder {
         }
         let native = match &mut self.native {
             Some(native) => native,
-            None => self.native.insert(native::Decoder::new()?),
+            None => self.native.insert(fresh()?),
         };
         match native.decode(&unit.data) {
             Ok(Some(picture)) => {
                 let colour = self.colour.unwrap_or(Colour::BT709_LIMITED);
-                let format = Format { size: picture.size, layout: Layout::I420, colour };
+                let (width, height) = picture.dimensions();
+                let size = Size::new(width as u32, height as u32);
+                let (luma, first, second) = picture.strides();
+                if !size.is_valid() || luma < width || first.min(second) < width / 2 {
+                    return Err(Error::Damaged(0));
+                }
+                let format = Format { size, layout: Layout::I420, colour };
                 let (frame, ()) = pool.fill(format, |frame| {
                     copy(&picture, frame);
                     frame.number = unit.number;
@@ -98,7 +107,7 @@ impl Decoder {
                 Ok(Some(frame))
             }
             Ok(None) => Ok(None),
-            Err(Failed(state)) => Err(Error::Damaged(state)),
+            Err(error) => Err(Error::Damaged(error.native_code())),
         }
     }
 
@@ -118,13 +127,25 @@ impl std::fmt::Debug for Decoder {
     }
 }
 
+/// A decoder that knows no stream yet. Error concealment is off, the crate's default: a picture that is not whole is an error, never
+/// something patched together from older ones. Nothing is flushed: our streams have no pictures that wait for others.
+fn fresh() -> Result<openh264::decoder::Decoder, Error> {
+    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
+    openh264::decoder::Decoder::with_api_config(OpenH264API::from_source(), config)
+        .map_err(|error| Error::Codec(error.native_code()))
+}
+
 /// Copies the samples, without the padding between rows.
-fn copy(picture: &Picture<'_>, frame: &mut Frame) {
-    let width = picture.size.width as usize;
+fn copy(picture: &DecodedYUV<'_>, frame: &mut Frame) {
+    let width = frame.format.size.width as usize;
     let (y, u, v) = frame.i420_mut();
-    for (which, plane) in [y, u, v].into_iter().enumerate() {
-        let (row, stride) = if which == 0 { (width, picture.strides[0]) } else { (width / 2, picture.strides[1]) };
-        for (to, from) in plane.chunks_exact_mut(row).zip(picture.planes[which].chunks(stride)) {
+    let strides = picture.strides();
+    for (to, from, row, stride) in [
+        (y, picture.y(), width, strides.0),
+        (u, picture.u(), width / 2, strides.1),
+        (v, picture.v(), width / 2, strides.2),
+    ] {
+        for (to, from) in to.chunks_exact_mut(row).zip(from.chunks(stride)) {
             to.copy_from_slice(&from[..row]);
         }
     }

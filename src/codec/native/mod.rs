@@ -1,13 +1,11 @@
-//! The edge to openh264's C++ objects: the only `unsafe` of the codec.
+//! The edge to openh264's C++ encoder: the only `unsafe` of the codec.
 //!
-//! We talk to `openh264-sys2` ourselves rather than through the `openh264` crate: what the measurements asked for (no
-//! background detection together with no scene changes, the rate control's own settings, frame rate and bitrate while running, a
-//! decoder that tells its error bits) needs the parameters that the wrapper keeps to itself.
+//! The decoder is the `openh264` crate's. For the encoder we talk to `openh264-sys2` ourselves: what the measurements asked for (the
+//! rate control's own settings, slices, frame rate and bitrate from the first picture on) needs parameters that the crate
+//! keeps to itself.
 
-mod decoder;
 mod encoder;
 
-pub(super) use decoder::{Decoder, Failed, Picture};
 pub(super) use encoder::{Coded, Encoder, Settings};
 
 use std::os::raw::c_int;
