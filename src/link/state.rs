@@ -31,6 +31,9 @@ const PICTURE: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(2);
 /// Silence of the network after which a new connection is begun.
 const REPLACE: Duration = Duration::from_secs(3);
+/// So long without an answered ping although pictures come: SCTP, which carries the data channel, backs off for up to a minute
+/// after an outage. Presence and the round trip hang on it, so the connection is replaced, without a gap.
+const CHANNEL: Duration = Duration::from_secs(5);
 /// Stalled for this long, the link counts as down.
 const DOWN: Duration = Duration::from_secs(6);
 /// With signalling gone as well, the far end counts as gone after this.
@@ -128,6 +131,8 @@ struct Next {
     attempt: u64,
     since: Instant,
     answered: bool,
+    /// Begun because the current one was silent, so not wanted any more once that is alive again.
+    mends: bool,
 }
 
 /// See the module's documentation.
@@ -324,7 +329,8 @@ impl Machine {
             self.asked = None;
             self.trouble = None;
             // Not answered, so the far end cannot be connecting to it. (Once it is answered it may be up there already.)
-            if let Some(next) = self.next.take_if(|next| !next.answered && now > next.since) {
+            let mended = self.silence(self.heard, now) < CHANNEL;
+            if let Some(next) = self.next.take_if(|next| next.mends && !next.answered && mended) {
                 actions.push(Action::Drop(next.id));
             }
         } else if let Some(current) = self.current
@@ -347,10 +353,16 @@ impl Machine {
                 "the far end does not answer our offer".into()
             });
         }
-        let wanted = self.current.is_none() || self.network_silence(now) >= REPLACE;
+        let silent = self.network_silence(now) >= REPLACE || self.silence(self.heard, now) >= CHANNEL;
+        let wanted = self.current.is_none() || silent;
         if wanted && self.next.is_none() && self.signaling && !self.far_off && now >= self.retry_at {
             match self.role {
-                Role::Offers => self.offer(now, actions),
+                Role::Offers => {
+                    self.offer(now, actions);
+                    if let Some(next) = &mut self.next {
+                        next.mends = true;
+                    }
+                }
                 Role::Answers => {
                     // Without a connection the other side offers by itself; it is given time for that.
                     if self.current.is_some() || now.saturating_duration_since(self.retry_at) >= ASK_AGAIN {
@@ -381,7 +393,7 @@ impl Machine {
     fn begin(&mut self, attempt: u64, answered: bool, now: Instant) -> u64 {
         self.last_id += 1;
         self.failures = self.failures.saturating_add(1);
-        self.next = Some(Next { id: self.last_id, attempt, since: now, answered });
+        self.next = Some(Next { id: self.last_id, attempt, since: now, answered, mends: false });
         self.last_id
     }
 

@@ -15,6 +15,8 @@ struct World {
     reachable: bool,
     /// Packets pass through connections that are up.
     path: bool,
+    /// The data channel works.
+    channel: bool,
     /// The display presents what comes.
     presenting: bool,
     camera: FarCamera,
@@ -36,6 +38,7 @@ impl World {
             session: SessionId::random(),
             reachable: true,
             path: true,
+            channel: true,
             presenting: true,
             camera: FarCamera::Running,
             up: None,
@@ -91,7 +94,7 @@ impl World {
         while self.now < end {
             self.now += Duration::from_millis(50);
             if self.up.is_some() && self.path {
-                self.heard = Some(self.now);
+                self.heard = if self.channel { Some(self.now) } else { self.heard };
                 if self.camera == FarCamera::Running {
                     self.received = Some(self.now);
                     self.presented = if self.presenting { Some(self.now) } else { self.presented };
@@ -339,6 +342,40 @@ fn without_a_camera_pings_keep_the_link() {
         world.run(0.2);
         assert_eq!(world.state(), (LinkState::Live, Slate::Hidden));
     }
+}
+
+#[test]
+fn a_data_channel_that_died_costs_no_picture() {
+    for role in [Role::Offers, Role::Answers] {
+        let mut world = World::live(role);
+        world.channel = false;
+        world.run(4.9);
+        assert_eq!(world.actions, []);
+        world.run(0.2);
+        let wanted = world.times(|action| offers(action) || *action == Action::Say(Goodbye::Reconnect));
+        assert_eq!(wanted.len(), 1, "{role:?}");
+        assert_eq!(world.state().0, LinkState::Live);
+        if role == Role::Answers {
+            world.event(Event::Offer { attempt: 2, sdp: "offer".into() });
+        }
+        assert_eq!(world.up, Some(2));
+        world.channel = true;
+        world.actions.clear();
+        world.run(600.0);
+        assert_eq!(world.actions, []);
+    }
+}
+
+#[test]
+fn a_wanted_connection_may_take_its_time() {
+    let mut world = World::live(Role::Offers);
+    world.reachable = false;
+    world.event(Event::Reconnect);
+    world.run(2.0);
+    assert_eq!(world.times(|action| matches!(action, Action::Drop(_))).len(), 0);
+    world.event(Event::Answer { attempt: 2, sdp: "answer".into() });
+    world.event(Event::Connected(2));
+    assert_eq!(world.up, Some(2));
 }
 
 #[test]
