@@ -128,14 +128,21 @@ pub struct Placement {
     pub sampling: Sampling,
 }
 
+/// Pixels per sample of a picture in an area of the canvas.
+pub fn scale(picture: Size, area: Area, fit: Fit) -> f32 {
+    let across = area.width.max(1) as f32 / picture.width as f32;
+    let down = area.height.max(1) as f32 / picture.height as f32;
+    match fit {
+        Fit::Cover => across.max(down),
+        Fit::Contain => across.min(down),
+    }
+}
+
 /// Places a picture in an area of the canvas.
 pub fn place(picture: Size, area: Area, canvas: Extent, fit: Fit, rotation: Rotation, mirror: bool) -> Placement {
     let (width, height) = (picture.width as f32, picture.height as f32);
     let (room_x, room_y) = (area.width.max(1) as f32, area.height.max(1) as f32);
-    let scale = match fit {
-        Fit::Cover => (room_x / width).max(room_y / height),
-        Fit::Contain => (room_x / width).min(room_y / height),
-    };
+    let scale = scale(picture, area, fit);
     // What is shown on the canvas, in whole pixels, and the samples that it shows.
     let shown_x = (width * scale).round().clamp(1.0, room_x);
     let shown_y = (height * scale).round().clamp(1.0, room_y);

@@ -12,6 +12,7 @@
 //! | [`stage`] | the last step of each update: newest pictures in, one pass, present, count |
 //! | [`privacy`] | which pictures may be seen: a pure policy |
 //! | [`fit`], [`self_view`] | where pictures go: pure geometry |
+//! | [`reduce`] | makes pictures smaller before a software rasteriser gets them |
 //! | [`canvas`] | where Bevy's UI paints words and figures, only when they change |
 //! | [`slates`], [`overlays`], [`keys`] | words, figures, keys |
 //! | [`loss`] | a graphics device that fails |
@@ -39,6 +40,8 @@ pub mod painter;
 pub mod planes;
 #[cfg(feature = "kiosk")]
 pub mod privacy;
+#[cfg(feature = "kiosk")]
+pub mod reduce;
 #[cfg(feature = "kiosk")]
 pub mod self_view;
 #[cfg(feature = "kiosk")]

@@ -11,6 +11,7 @@ use super::overlays::{Overlays, Shown};
 use super::painter::{Overlay, Painter, Scene};
 use super::planes::Planes;
 use super::privacy::{self, Stance};
+use super::reduce::Reducer;
 use super::surface::{Acquired, Surface};
 use super::wake::{HandedOver, SLATE_STEP};
 use super::{self_view, slates};
@@ -111,6 +112,7 @@ fn forget(mut stage: ResMut<Stage>) {
 /// Pictures of one stream, on the device.
 #[derive(Debug, Default)]
 struct Stream {
+    reducer: Reducer,
     planes: Option<Planes>,
     arrived: Option<Instant>,
 }
@@ -249,6 +251,7 @@ impl Stage {
         self_view: bool,
     ) -> Option<(Slate, CameraState)> {
         let graphics = self.graphics.as_mut()?;
+        let canvas = self.surface.as_ref()?.1.size().turned(self.config.rotation());
         let (slate, camera) = {
             let view = self.feed.view.borrow();
             (view.slate, view.camera.clone())
@@ -260,21 +263,21 @@ impl Stage {
             self.pending = None;
         } else if let Some(frame) = frame {
             let start = Instant::now();
-            graphics.remote.put(&graphics.painter, device, queue, &frame, start);
+            let size = frame.format.size;
+            let captured = frame.captured;
+            let room = (Area::whole(canvas), self.config.fit);
+            graphics.remote.put(&graphics.painter, device, queue, frame, room, start);
             let end = Instant::now();
             self.feed.figures.upload_time.record(end.saturating_duration_since(start), end);
-            self.pending = Some(Pending {
-                captured: frame.captured,
-                handed_over: self.feed.handed_over.at(),
-                size: frame.format.size,
-            });
+            self.pending = Some(Pending { captured, handed_over: self.feed.handed_over.at(), size });
         }
         let own_private = slate == Slate::Private || camera == CameraState::Private;
         let frame = self.feed.self_view.take();
         if own_private || !self_view {
             graphics.own = Stream::default();
         } else if let Some(frame) = frame {
-            graphics.own.put(&graphics.painter, device, queue, &frame, Instant::now());
+            let room = (self_view::inset(frame.format.size, canvas).0, super::Fit::Cover);
+            graphics.own.put(&graphics.painter, device, queue, frame, room, Instant::now());
         }
         Some((slate, camera))
     }
@@ -400,7 +403,15 @@ fn step(own_picture: bool) -> Duration {
 impl Stream {
     /// Copies a picture to the device. One of another size gets new textures at once: what is on the screen stays there until they are
     /// drawn, and the old ones live until the device is done with them.
-    fn put(&mut self, painter: &Painter, device: &wgpu::Device, queue: &wgpu::Queue, frame: &Frame, now: Instant) {
+    fn put(
+        &mut self,
+        painter: &Painter,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        frame: Arc<Frame>,
+        (area, fit): (Area, super::Fit),
+        now: Instant,
+    ) {
         // Devices differ in how large a texture they can make; most pictures that we accept fit everywhere.
         let most = device.limits().max_texture_dimension_2d;
         let size = frame.format.size;
@@ -408,11 +419,12 @@ impl Stream {
             tracing::debug!(%size, "a picture of this size cannot be shown");
             return;
         }
+        let frame = if painter.is_software() { self.reducer.reduce(frame, area, fit) } else { frame };
         let planes = match self.planes.take() {
             Some(planes) if planes.take(frame.format) => self.planes.insert(planes),
             _ => self.planes.insert(painter.planes(device, frame.format)),
         };
-        planes.upload(queue, frame);
+        planes.upload(queue, &frame);
         self.arrived = Some(now);
     }
 }
