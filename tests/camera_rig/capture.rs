@@ -1,91 +1,13 @@
-//! Real V4L2 devices: the kernel's own test camera and a USB camera, in the virtual machine of `tests/rig`.
-//!
-//! Each test runs itself again inside the machine and does its work there; where the rig has no kernel it is skipped.
+//! The capture room alone, with cameras in all their moods.
 
+use super::rig::{INSIDE, USB, Usb, inside};
 use screen_portal::capture::{self, Capture, Config, Outputs};
 use screen_portal::media::{Colour, Frame, Plane, TimeCode, Waker, mailbox};
 use screen_portal::ops::{CameraState, Figures};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const INSIDE: &str = "SCREEN_PORTAL_RIG";
-const USB: [&str; 4] = ["--module", "vhci-hcd", "--module", "uvcvideo"];
-
-/// Runs the test of this name inside the machine, and returns true where its work is to be done: inside.
-fn inside(test: &str, options: &[&str]) -> bool {
-    /// Two machines at once would only measure each other.
-    static ONE: Mutex<()> = Mutex::new(());
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let rig = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rig/vm-run");
-    if !cache().join("uml/linux").exists() {
-        println!("skipped: no kernel for the rig; see tests/rig/README.md");
-        return false;
-    }
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut command = Command::new(rig);
-    command.args(["--engine", "uml", "--cpus", "1", "--timeout", "90", "--env", &format!("{INSIDE}=1")]).args(options);
-    command.arg("--").arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
-    // Built outside, where there is a compiler at full speed.
-    usb_camera();
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{out}{err}");
-    assert!(output.status.success(), "inside the machine: {}", output.status);
-    false
-}
-
-fn cache() -> PathBuf {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from);
-    folder("VMRIG_CACHE")
-        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("vmrig")))
-        .or_else(|| Some(folder("HOME")?.join(".cache/vmrig")))
-        .unwrap_or_default()
-}
-
-/// The program that plays a USB camera.
-fn usb_camera() -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uvccam");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rig/uvccam.rs");
-    if !program.exists() {
-        let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-        let built = Command::new(rustc)
-            .args(["--edition", "2021", "-O", "-A", "warnings", "-o"])
-            .arg(&program)
-            .arg(source)
-            .status();
-        assert!(built.unwrap().success());
-    }
-    program
-}
-
-/// A USB camera that is plugged, unplugged, stalled by a word.
-struct Usb(Child);
-
-impl Usb {
-    fn plug(options: &[&str]) -> Self {
-        let mut command = Command::new(usb_camera());
-        command.args(["--size", "1280x720", "--size", "640x360", "--name", "Door Cam"]).args(options);
-        Self(command.stdin(Stdio::piped()).spawn().unwrap())
-    }
-
-    fn say(&mut self, word: &str) -> Instant {
-        let input = self.0.stdin.as_mut().unwrap();
-        writeln!(input, "{word}").unwrap();
-        Instant::now()
-    }
-}
-
-impl Drop for Usb {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 struct Running {
     capture: Capture,
@@ -153,7 +75,7 @@ fn column(frame: &Frame, n: usize) -> u8 {
 
 #[test]
 fn the_kernels_test_camera_from_any_state() {
-    if !inside("the_kernels_test_camera_from_any_state", &[]) {
+    if !inside("capture::the_kernels_test_camera_from_any_state", &[]) {
         return;
     }
     let cameras = capture::cameras();
@@ -184,10 +106,10 @@ fn the_kernels_test_camera_from_any_state() {
 
 #[test]
 fn a_usb_camera_is_unplugged_and_plugged_in_again() {
-    if !inside("a_usb_camera_is_unplugged_and_plugged_in_again", &USB) {
+    if !inside("capture::a_usb_camera_is_unplugged_and_plugged_in_again", &USB) {
         return;
     }
-    let mut usb = Usb::plug(&[]);
+    let mut usb = Usb::plug("Door Cam", &["1280x720", "640x360"], None);
     let running = start(Config::default());
     let (description, _) = running.until_running(10);
     assert!(description.contains("Door Cam") && description.contains("1280x720 YUYV at 30 fps"), "{description}");
@@ -226,10 +148,10 @@ fn a_usb_camera_is_unplugged_and_plugged_in_again() {
 
 #[test]
 fn a_usb_camera_stalls() {
-    if !inside("a_usb_camera_stalls", &USB) {
+    if !inside("capture::a_usb_camera_stalls", &USB) {
         return;
     }
-    let mut usb = Usb::plug(&[]);
+    let mut usb = Usb::plug("Door Cam", &["1280x720", "640x360"], None);
     let running = start(Config::default());
     running.until_running(10);
     let stalled = usb.say("stall");
@@ -259,7 +181,7 @@ fn a_usb_camera_stalls() {
 
 #[test]
 fn a_usb_camera_sends_jpegs() {
-    if !inside("a_usb_camera_sends_jpegs", &USB) {
+    if !inside("capture::a_usb_camera_sends_jpegs", &USB) {
         return;
     }
     let (width, height) = (1280, 720);
@@ -280,9 +202,7 @@ fn a_usb_camera_sends_jpegs() {
     }
     drop(file);
     // Only small YUYV pictures, so that the JPEGs are the best there is.
-    let mut command = Command::new(usb_camera());
-    command.args(["--size", "320x240", "--name", "Door Cam", "--mjpeg"]).arg(&film);
-    let _usb = Usb(command.stdin(Stdio::piped()).spawn().unwrap());
+    let _usb = Usb::plug("Door Cam", &["320x240"], Some(&film));
     let running = start(Config { camera: "door cam".into(), ..Config::default() });
     let (description, _) = running.until_running(10);
     assert!(description.contains("1280x720 MJPEG at 30 fps"), "{description}");
@@ -300,7 +220,7 @@ fn a_usb_camera_sends_jpegs() {
 
 #[test]
 fn somebody_else_has_the_camera() {
-    if !inside("somebody_else_has_the_camera", &[]) {
+    if !inside("capture::somebody_else_has_the_camera", &[]) {
         return;
     }
     if std::env::var_os(INSIDE).is_some_and(|value| value == "hold") {
@@ -313,19 +233,20 @@ fn somebody_else_has_the_camera() {
         return;
     }
     let this = std::env::current_exe().unwrap();
-    let hold = Command::new(this).args(["--exact", "somebody_else_has_the_camera"]).env(INSIDE, "hold").spawn();
-    let mut hold = Usb(hold.unwrap());
+    let hold =
+        Command::new(this).args(["--exact", "capture::somebody_else_has_the_camera"]).env(INSIDE, "hold").spawn();
+    let mut hold = hold.unwrap();
     std::thread::sleep(Duration::from_secs(1));
     let running = start(Config::default());
     let (reason, _) = running.until_missing(5);
-    assert!(reason.contains("is in use by \"camera_rig") && reason.contains(&hold.0.id().to_string()), "{reason}");
-    hold.0.wait().unwrap();
+    assert!(reason.contains("is in use by \"camera_rig") && reason.contains(&hold.id().to_string()), "{reason}");
+    hold.wait().unwrap();
     running.until_running(3);
 }
 
 #[test]
 fn the_camera_may_not_be_opened() {
-    if !inside("the_camera_may_not_be_opened", &[]) {
+    if !inside("capture::the_camera_may_not_be_opened", &[]) {
         return;
     }
     // SAFETY: changes this process's user, nothing else; the machine is thrown away afterwards.
