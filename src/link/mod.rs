@@ -32,6 +32,8 @@
 //! Access units to the decoder wait in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
 //! are full they are dropped up to a keyframe, which is asked for.
 
+#[cfg(test)]
+mod absence_tests;
 mod addresses;
 pub mod assembler;
 #[cfg(test)]

@@ -156,6 +156,8 @@ pub(super) struct Machine {
     received: Option<Instant>,
     heard: Option<Instant>,
     far_camera: FarCamera,
+    /// Shown while the far end had no picture to give; stays until the first one after that has come.
+    absent: Option<Slate>,
     private: bool,
     /// When it last changed whether pictures are to be expected.
     camera_changed: Instant,
@@ -188,6 +190,7 @@ impl Machine {
             received: None,
             heard: None,
             far_camera: FarCamera::Unknown,
+            absent: None,
             private: false,
             camera_changed: now,
             far_off: false,
@@ -303,8 +306,7 @@ impl Machine {
         let before = self.current.replace(Current { id, since: now, lost: None });
         actions.push(Action::Use(id));
         actions.extend(before.map(|before| Action::Drop(before.id)));
-        self.asked = None;
-        self.was_live = false;
+        (self.asked, self.absent, self.was_live) = (None, None, false);
         self.retry_at = now + backoff::delay(self.failures, (self.random)());
     }
 
@@ -328,6 +330,7 @@ impl Machine {
             self.was_live = true;
             self.asked = None;
             self.trouble = None;
+            self.absent = self.absent.filter(|_| !self.pictures_expected());
             // Not answered, so the far end cannot be connecting to it. (Once it is answered it may be up there already.)
             let mended = self.silence(self.heard, now) < CHANNEL;
             if let Some(next) = self.next.take_if(|next| next.mends && !next.answered && mended) {
@@ -415,8 +418,9 @@ impl Machine {
     }
 
     fn set_far_camera(&mut self, camera: FarCamera, now: Instant) {
-        if std::mem::replace(&mut self.far_camera, camera) != camera {
-            self.camera_changed = now;
+        if camera != self.far_camera {
+            self.absent = without_picture(self.far_camera).or(self.absent);
+            (self.far_camera, self.camera_changed) = (camera, now);
         }
     }
 
@@ -460,11 +464,10 @@ impl Machine {
             return (LinkState::Signalling, Slate::FarOff);
         }
         if self.alive(now) {
-            let slate = match self.far_camera {
-                FarCamera::Missing => Slate::FarCameraMissing,
-                FarCamera::Private => Slate::FarPrivate,
-                FarCamera::Unknown | FarCamera::Running => Slate::Hidden,
-            };
+            return (LinkState::Live, without_picture(self.far_camera).unwrap_or(Slate::Hidden));
+        }
+        // The far end's word is ahead of its picture; another slate in between would only flash.
+        if let Some(slate) = self.absent.filter(|_| self.current.is_some() && self.picture_silence(now) < PICTURE) {
             return (LinkState::Live, slate);
         }
         let answered = self.next.is_some_and(|next| next.answered);
@@ -483,5 +486,14 @@ impl Machine {
             _ => Slate::Connecting,
         };
         (state, slate)
+    }
+}
+
+/// The slate for a far end that has no picture to give, by its own account.
+fn without_picture(camera: FarCamera) -> Option<Slate> {
+    match camera {
+        FarCamera::Missing => Some(Slate::FarCameraMissing),
+        FarCamera::Private => Some(Slate::FarPrivate),
+        FarCamera::Unknown | FarCamera::Running => None,
     }
 }
