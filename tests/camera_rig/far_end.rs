@@ -4,10 +4,10 @@ use screen_portal::capture::{self, Capture, Kind};
 use screen_portal::codec::{decode, encode};
 use screen_portal::link::{self, Link, Status};
 use screen_portal::media::{Frame, PortalClock, Waker, mailbox};
-use screen_portal::ops::{FarCamera, Figures};
+use screen_portal::ops::{FarCamera, Figures, Slate};
 use screen_portal::pairing::{Fingerprint, Identity};
 use screen_portal::signaling;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -19,6 +19,8 @@ pub struct FarEnd {
     /// The newest decoded picture.
     frames: mailbox::Receiver<Arc<Frame>>,
     status: watch::Receiver<Status>,
+    /// The slates of all statuses.
+    slates: Arc<Mutex<Vec<Slate>>>,
     runtime: Runtime,
     _threads: (Capture, encode::Worker, decode::Worker),
     _network: (Arc<Link>, signaling::Running),
@@ -36,6 +38,8 @@ impl FarEnd {
         let (remote_frames, frames) = mailbox::mailbox();
         let (units_to_link, units_out) = mpsc::channel(4);
         let (units_in, units_to_decoder) = crossbeam_channel::bounded(8);
+        let slates = Arc::new(Mutex::new(Vec::new()));
+        let shown = slates.clone();
         let (status_in, status) = watch::channel(Status::default());
 
         let listen = signaling::Config { listen: "127.0.0.1:0".into(), dial: String::new() };
@@ -55,6 +59,7 @@ impl FarEnd {
             on_active: Arc::new(move |active| on_active.set_active(active)),
             on_view: Box::new(move |status| {
                 println!("second portal: {status:?}");
+                shown.lock().unwrap().push(status.slate);
                 status_in.send_replace(status);
             }),
             signaling: (outgoing, events),
@@ -79,6 +84,7 @@ impl FarEnd {
             figures,
             frames,
             status,
+            slates,
             runtime,
             _threads: (capture, encoder, decoder),
             _network: (link, running),
@@ -94,6 +100,17 @@ impl FarEnd {
     /// A picture that comes within so long, if one does.
     pub fn frame_within(&self, limit: Duration) -> Option<Arc<Frame>> {
         self.frames.wait(limit).unwrap()
+    }
+
+    /// What was shown instead of the picture since [`FarEnd::forget_slates`], in turn.
+    pub fn slates(&self) -> Vec<Slate> {
+        let mut slates = self.slates.lock().unwrap().clone();
+        slates.dedup();
+        slates
+    }
+
+    pub fn forget_slates(&self) {
+        self.slates.lock().unwrap().clear();
     }
 
     /// Waits until the link's status is right, and says when.
