@@ -156,7 +156,7 @@ fn a_usb_camera_stalls() {
     running.until_running(10);
     let stalled = usb.say("stall");
     let (reason, at) = running.until_missing(5);
-    println!("noticed after {:.0?}", at - stalled);
+    println!("noticed after {:.2?}", at - stalled);
     assert!(reason.contains("sent no picture for"), "{reason}");
     assert!(at - stalled < Duration::from_secs(3));
     let flowing = usb.say("flow");
