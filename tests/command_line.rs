@@ -96,3 +96,26 @@ fn help_lists_commands_and_exit_codes() {
     }
     assert_eq!(code(&output), 0);
 }
+
+/// `println!` and the log library's own complaints panic where the output takes no more.
+#[test]
+fn an_output_that_takes_no_more_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_screen-portal"));
+        command.env_clear().env("HOME", folder.path()).current_dir(folder.path()).args(arguments);
+        command
+    };
+    let identity = command(&["identity"]).stdout(full()).output().unwrap();
+    assert_eq!(code(&identity), 1, "the fingerprint is what was asked for: {}", text(&identity.stderr));
+    assert!(text(&identity.stderr).starts_with("screen-portal: the fingerprint cannot be printed"));
+    assert_eq!(code(&command(&["identity", "--fps", "0"]).stderr(full()).output().unwrap()), 3);
+    let mut running =
+        command(&["run", "--headless", "--source", "pattern", "--status", "off"]).stderr(full()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let ended = running.try_wait().unwrap();
+    let _ = running.kill();
+    let _ = running.wait();
+    assert_eq!(ended, None, "the portal ended with its log");
+}

@@ -4,7 +4,7 @@ use super::Exit;
 use crate::capture::{self, Kind, Outputs};
 use crate::config::Config;
 use crate::media::{Waker, mailbox};
-use crate::ops::{CameraState, Figures};
+use crate::ops::{CameraState, Figures, say};
 use crate::pairing::Identity;
 use crate::signaling;
 use std::net::TcpListener;
@@ -34,7 +34,7 @@ pub fn run(config: &Config, file: Option<&Path>, headless: bool) -> Exit {
     let mut failed = false;
     let mut print = |what: &str, finding: Finding| {
         failed |= matches!(finding, Bad(_));
-        println!("{}", line(what, &finding));
+        say(line(what, &finding));
     };
     print("configuration", configuration(file));
     let identity = Identity::load_or_create(&config.data.folder);

@@ -11,10 +11,11 @@ pub use exit::Exit;
 pub use settings::Settings;
 
 use crate::config::{Config, Loaded, Sources};
-use crate::ops::logging;
+use crate::ops::{logging, say, try_say};
 use crate::pairing::Identity;
 use crate::{capture, demo, portal};
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -57,7 +58,8 @@ pub fn main(started: Instant) -> ExitCode {
     match Cli::parse().execute(started) {
         Ok(exit) => exit.into(),
         Err((exit, problem)) => {
-            eprintln!("screen-portal: {problem}");
+            // Not `eprintln!`, which panics where nobody reads; the exit code is still right then.
+            let _ = writeln!(std::io::stderr(), "screen-portal: {problem}");
             exit.into()
         }
     }
@@ -88,7 +90,9 @@ impl Cli {
             Command::Cameras => Ok(cameras()),
             Command::Identity => {
                 let identity = Identity::load_or_create(&config.data.folder);
-                println!("{}", identity.map_err(|error| (Exit::Identity, error.to_string()))?.fingerprint());
+                let identity = identity.map_err(|error| (Exit::Identity, error.to_string()))?;
+                try_say(identity.fingerprint())
+                    .map_err(|error| (Exit::Failed, format!("the fingerprint cannot be printed: {error}")))?;
                 Ok(Exit::Success)
             }
             Command::Demo { seconds, out } => {
@@ -115,17 +119,17 @@ fn start_log(config: &Config) -> Result<(), Failure> {
 fn cameras() -> Exit {
     let cameras = capture::cameras();
     if cameras.is_empty() {
-        println!("No camera found. Plug one in; see `ls /dev/video*` for what the system knows.");
+        say("No camera found. Plug one in; see `ls /dev/video*` for what the system knows.");
         return Exit::CheckFailed;
     }
     for camera in cameras {
-        println!("{}", camera.name());
-        println!("    device   {}", camera.node().display());
+        say(camera.name());
+        say(format_args!("    device   {}", camera.node().display()));
         if let Some(problem) = &camera.problem {
-            println!("    problem  {problem}");
+            say(format_args!("    problem  {problem}"));
         }
         for format in &camera.formats {
-            println!("    format   {format}");
+            say(format_args!("    format   {format}"));
         }
     }
     Exit::Success

@@ -22,7 +22,7 @@ pub use status::{Client, Status};
 
 use crate::capture;
 use crate::config::Config;
-use crate::ops::Slate;
+use crate::ops::{Slate, say};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -137,7 +137,7 @@ async fn show(options: &Options) -> Result<(), Error> {
     let folder = absolute(&options.folder)?;
     let mut stage = Stage::choose(&folder)?;
     let (sources, said) = sources(&options.base.source, &camera_names());
-    println!("Two portals {}, source: {said}.", stage.describe());
+    say(format_args!("Two portals {}, source: {said}.", stage.describe()));
 
     let mut configs = pair(&options.base, SITES, &folder)?;
     let windows = stage.windows();
@@ -206,7 +206,7 @@ async fn watch(
         }
         if look > 0 && look % 2 == 0 {
             let lines = portals.iter().zip(seen.iter()).map(|(portal, seen)| progress(portal.site(), seen));
-            println!("{:4} s   {}", started.elapsed().as_secs(), lines.collect::<Vec<_>>().join("   "));
+            say(format_args!("{:4} s   {}", started.elapsed().as_secs(), lines.collect::<Vec<_>>().join("   ")));
         }
         let late = portals.iter().zip(seen.iter()).find(|(_, seen)| !seen.has_picture());
         match late {
@@ -274,7 +274,7 @@ fn conclude(configs: &[Config; 2], seen: &[Observation; 2], folder: &Path) -> Re
     let failed = |problem: String| Error::Write { path: path.clone(), problem };
     let text = serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()))?;
     std::fs::write(&path, text + "\n").map_err(|error| failed(error.to_string()))?;
-    println!("\n{report}\nReport, screenshots and logs: {}", folder.display());
+    say(format_args!("\n{report}\nReport, screenshots and logs: {}", folder.display()));
     Ok(())
 }
 
@@ -289,7 +289,7 @@ fn absolute(folder: &Path) -> Result<PathBuf, Error> {
 fn camera_names() -> Vec<String> {
     let usable = |camera: capture::CameraInfo| match &camera.problem {
         Some(problem) => {
-            println!("{} cannot be used: {problem}", camera.title());
+            say(format_args!("{} cannot be used: {problem}", camera.title()));
             None
         }
         None => (!camera.formats.is_empty()).then(|| camera.name()),

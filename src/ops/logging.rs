@@ -41,7 +41,10 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
         .parse::<EnvFilter>()
         .map_err(|error| Error::Directives { directives: directives.clone(), problem: error.to_string() })?;
     use tracing_subscriber::util::SubscriberInitExt;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that takes no more lines (a full disk, a reader that is gone) must not end the portal, as the library's own complaint
+    // about it on the same output would.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match config.format {
         LogFormat::Human => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -54,7 +57,7 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
 
 /// A bare level is meant for our own lines: what the libraries have to say, warnings included, is of use to developers only, and
 /// what matters of it reaches us as an error that we report in our own words.
-fn directives(level: &str) -> String {
+pub fn directives(level: &str) -> String {
     let level = level.trim();
     if level.contains(['=', ',']) { level.to_owned() } else { format!("error,screen_portal={level}") }
 }

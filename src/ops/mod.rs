@@ -7,6 +7,7 @@ mod figures;
 pub mod logging;
 mod measure;
 mod process;
+mod terminal;
 mod view;
 
 pub use figures::{
@@ -15,4 +16,5 @@ pub use figures::{
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use process::{ProcessUsage, process_usage};
+pub use terminal::{say, try_say};
 pub use view::{CameraState, Command, FarCamera, LinkState, Slate, View};
