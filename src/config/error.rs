@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Built in.
+    /// Nobody set it: the built-in default.
     Default,
     /// A line of the file, counted from 1.
     File {
@@ -24,7 +24,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Default => f.write_str("built-in default"),
+            Self::Default => f.write_str("not set"),
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),

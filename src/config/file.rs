@@ -3,6 +3,8 @@
 use super::load::Entry;
 use super::{Error, Origin};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -19,9 +21,16 @@ pub fn places(environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
     places
 }
 
+/// Longer files are not configurations. Ours has 5 KiB.
+const LONGEST: u64 = 1024 * 1024;
+
 /// Its text.
 pub fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.into(), source })
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+        .and_then(|length| if length as u64 > LONGEST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(text) })
+        .map_err(|source| Error::Unreadable { path: path.into(), source })
 }
 
 type Sections = BTreeMap<String, Spanned<BTreeMap<String, Spanned<toml::Value>>>>;

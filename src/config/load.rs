@@ -126,7 +126,10 @@ impl Config {
         if self.data.folder.as_os_str().is_empty() {
             let set = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
             let data = || set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-            let folder = set("STATE_DIRECTORY").or_else(|| Some(data()?.join("screen-portal")));
+            // systemd lists several, if the unit has several, with colons between.
+            let state =
+                || Some(PathBuf::from(environment.get("STATE_DIRECTORY")?.split(':').find(|it| !it.is_empty())?));
+            let folder = state().or_else(|| Some(data()?.join("screen-portal")));
             self.data.folder = folder.unwrap_or_else(|| "screen-portal-data".into());
         }
     }
@@ -183,8 +186,20 @@ fn accepted(section: &'static Section, key: &str, entry: &Entry) -> Result<toml:
         origin: entry.origin.clone(),
         section: section.name,
         key: key.into(),
-        problem: telling.cloned().unwrap_or_default(),
+        problem: telling.map(|problem| plain(problem.as_str())).unwrap_or_default(),
     })
+}
+
+/// What the libraries say of a value, in words for people who do not know Rust.
+fn plain(problem: &str) -> String {
+    match problem {
+        "invalid socket address syntax" => "is not an address and port such as 127.0.0.1:7414".into(),
+        "invalid IP address syntax" => "is not an IP address such as 192.168.1.20".into(),
+        _ => ["u8", "u16", "u32", "i32", "usize"]
+            .iter()
+            .find_map(|kind| problem.strip_suffix(kind)?.strip_suffix("expected "))
+            .map_or_else(|| problem.into(), |start| format!("{start}expected a whole number")),
+    }
 }
 
 /// `value` as TOML if it is that, and as plain text: only the key knows which one it wants.

@@ -1,6 +1,7 @@
 //! The small sections that belong to no room of their own.
 
 use super::Invalid;
+use crate::ops::logging;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -34,8 +35,12 @@ pub struct Data {
 }
 
 impl Data {
-    /// Each folder is allowed.
+    /// Every folder is allowed, but `~` is the shell's business: here it would be the name of a folder.
     pub fn check(&self) -> Result<(), Invalid> {
+        if self.folder.starts_with("~") {
+            let problem = format!("`{}`: write the folder in full, ~ is not known here", self.folder.display());
+            return Err(Invalid { key: "folder", problem });
+        }
         Ok(())
     }
 }
@@ -69,9 +74,10 @@ pub enum LogFormat {
 }
 
 impl Log {
-    /// Checks the directives.
+    /// Checks the directives. A bare word must be a level: as directives it would be the name of a library, and nothing of ours be
+    /// logged.
     pub fn check(&self) -> Result<(), Invalid> {
-        match self.level.parse::<tracing_subscriber::EnvFilter>() {
+        match logging::directives(&self.level).parse::<tracing_subscriber::EnvFilter>() {
             Ok(_) => Ok(()),
             Err(error) => {
                 let problem = format!(

@@ -64,9 +64,10 @@ fn mistakes_name_key_place_and_what_is_allowed() {
     says(mistake("[source]\n\nwidht = 3", &[], &[]), &["portal.toml, line 3", "widht", "is width meant?", "fps"]);
     says(mistake("\n[sauce]\nfps = 3", &[], &[]), &["line 2", "section `sauce`", "encode, "]);
     says(mistake("fps = 3", &[], &[]), &["line 1", "section"]);
-    says(mistake("[source]\nfps = \"many\"", &[], &[]), &["line 2", "[source] fps", "u32"]);
+    says(mistake("[source]\nfps = \"many\"", &[], &[]), &["line 2", "[source] fps", "a whole number"]);
     says(mistake("[source]\nfps = 300", &[], &[]), &["line 2", "[source] fps", "1 to 60"]);
     says(mistake("[source]\nkind = \"tape\"", &[], &[]), &["[source] kind", "`camera`", "`file`"]);
+    says(mistake("[status]\nlisten = \"here\"", &[], &[]), &["line 2", "[status] listen", "127.0.0.1:7414"]);
     says(mistake("[source\nfps = 3", &[], &[]), &["line 1"]);
     says(mistake("[source]\nfps = 3\nfps = 4", &[], &[]), &["line 3", "duplicate"]);
     says(mistake("", &[("SCREEN_PORTAL_SOURCE_FSP", "3")], &[]), &["SCREEN_PORTAL_SOURCE_FSP", "is fps meant?"]);
@@ -77,9 +78,14 @@ fn mistakes_name_key_place_and_what_is_allowed() {
     );
     says(mistake("", &[], &[("pairing", "far_end", "ABC")]), &["flag --flag", "[pairing] far_end", "64"]);
     says(mistake("[log]\nlevel = \"a=b=c\"", &[], &[]), &["line 2", "[log] level", "debug"]);
+    says(mistake("[log]\nlevel = \"loud\"", &[], &[]), &["line 2", "[log] level", "debug"]);
+    says(mistake("[data]\nfolder = \"~/portal\"", &[], &[]), &["line 2", "[data] folder", "in full"]);
+    says(mistake("[display]\nposition_x = 3", &[], &[]), &["not set: [display] position_y"]);
     says(Flag::set("source.fps").unwrap_err().to_string(), &["--set source.fps", "section.key=value"]);
     let missing = Sources { file: Some("/nowhere/portal.toml".into()), ..Sources::default() };
     says(Config::load(&missing).unwrap_err().to_string(), &["/nowhere/portal.toml", "--config"]);
+    let endless = Sources { file: Some("/dev/zero".into()), ..Sources::default() };
+    says(Config::load(&endless).unwrap_err().to_string(), &["/dev/zero", "too large"]);
 }
 
 #[test]
@@ -95,6 +101,8 @@ fn what_the_machine_decides_is_filled_in() {
     assert!(!config.site.name.is_empty());
     let config = load("", &[("HOME", "/home/kiosk"), ("STATE_DIRECTORY", "/var/lib/screen-portal")], &[]).unwrap();
     assert_eq!(config.data.folder, Path::new("/var/lib/screen-portal"));
+    let config = load("", &[("STATE_DIRECTORY", "/var/lib/first:/var/lib/second")], &[]).unwrap();
+    assert_eq!(config.data.folder, Path::new("/var/lib/first"));
 }
 
 #[test]
