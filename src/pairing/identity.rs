@@ -91,8 +91,9 @@ impl Identity {
         if mode & 0o077 != 0 {
             return Err(Error::Exposed { path: path.into(), mode });
         }
-        let mut text = String::new();
-        file.take(LARGEST_FILE).read_to_string(&mut text).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(failed)?;
+        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not PEM (it is not even text)"))?;
         Self::parse(&text).map_err(|problem| damaged(&problem))
     }
 
@@ -222,6 +223,8 @@ mod tests {
             assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+        fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(matches!(Identity::load_or_create(folder.path()), Err(Error::Damaged { .. })));
     }
 
     #[test]
