@@ -53,6 +53,7 @@ pub async fn run(
             local.figures.link.rejected_messages.one();
         }
         if connections.len() >= UNAUTHENTICATED + AUTHENTICATED {
+            local.figures.link.rejected_messages.one();
             continue;
         }
         let (keep, evicted) = oneshot::channel();
