@@ -7,7 +7,7 @@
 //! | `encode` | [`encode::Worker`] | takes the newest picture, makes an access unit of it |
 //! | `decode` | [`decode::Worker`] | takes access units in order, puts the newest picture into the display's mailbox |
 //! | `network` (2) | the tokio runtime | link, signalling, status pages, signals |
-//! | `commands` | [`Portal`] | carries out what a person at the kiosk asks for |
+//! | `commands` | `portal::Portal` | carries out what a person at the kiosk asks for |
 //!
 //! Queues between them, all bounded: camera → encoder, camera → self-view and decoder → display are latest-frame mailboxes (the
 //! newest wins); encoder → link holds [`SEND_QUEUE`] access units and link → decoder [`DECODE_QUEUE`]: when one is full, its

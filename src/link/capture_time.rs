@@ -1,6 +1,6 @@
 //! The capture time of a picture, as it travels in an RTP header extension.
 //!
-//! `abs-capture-time` (http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time): the sender's clock as an NTP timestamp,
+//! `abs-capture-time` (<http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time>): the sender's clock as an NTP timestamp,
 //! UQ32.32 seconds since 1900, in network order; optionally followed by an estimated offset between clocks, which we neither
 //! send nor read, because the two portals relate their clocks themselves (see [`super::clock_offset`]).
 
