@@ -12,7 +12,7 @@
 //! | [`stage`] | the last step of each update: newest pictures in, one pass, present, count |
 //! | [`privacy`] | which pictures may be seen: a pure policy |
 //! | [`fit`], [`self_view`] | where pictures go: pure geometry |
-//! | [`reduce`] | makes pictures smaller before a software rasteriser gets them |
+//! | [`reduce`], [`direct`] | what is done on the processor where there is no GPU |
 //! | [`canvas`] | where Bevy's UI paints words and figures, only when they change |
 //! | [`slates`], [`overlays`], [`keys`] | words, figures, keys |
 //! | [`loss`] | a graphics device that fails |
@@ -24,6 +24,8 @@ mod error;
 pub mod app;
 #[cfg(feature = "kiosk")]
 pub mod canvas;
+#[cfg(feature = "kiosk")]
+pub mod direct;
 #[cfg(feature = "kiosk")]
 pub mod fit;
 #[cfg(feature = "kiosk")]

@@ -51,6 +51,8 @@ pub struct Overlay {
 /// What is drawn, from back to front.
 #[derive(Debug, Default)]
 pub struct Scene<'a> {
+    /// What is in the target already stays below what is drawn.
+    pub keep: bool,
     /// The calm background.
     pub backdrop: bool,
     /// The far end's picture, and where on the window.
@@ -191,7 +193,7 @@ impl Painter {
         queue.write_buffer(&self.backdrop_params, 0, &bytes);
     }
 
-    /// Draws the scene into `target`, all of which is overwritten.
+    /// Draws the scene into `target`, all of which is overwritten unless the scene keeps what is there.
     pub fn draw(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -202,7 +204,9 @@ impl Painter {
         let all = Area::whole(window);
         let fills = |(planes, area): &(&Planes, Area)| *area == all && self.pictures.contains_key(&planes.drawn_as);
         let covered = scene.backdrop || scene.picture.as_ref().is_some_and(fills);
-        let load = if covered {
+        let load = if scene.keep {
+            wgpu::LoadOp::Load
+        } else if covered {
             // SAFETY: the first draw call below covers every pixel of the target.
             wgpu::LoadOp::DontCare(unsafe { wgpu::LoadOpDontCare::enabled() })
         } else {

@@ -4,7 +4,8 @@
 //! there, and nothing waits for anything.
 
 use super::canvas::Canvas;
-use super::config::Config;
+use super::config::{Config, Rotation};
+use super::direct::Pixels;
 use super::fit::{Affine, Area, Extent, place};
 use super::gpu::is_software;
 use super::overlays::{Overlays, Shown};
@@ -113,7 +114,9 @@ fn forget(mut stage: ResMut<Stage>) {
 #[derive(Debug, Default)]
 struct Stream {
     reducer: Reducer,
+    /// One of the two, or none before the first picture.
     planes: Option<Planes>,
+    pixels: Option<Pixels>,
     arrived: Option<Instant>,
 }
 
@@ -251,7 +254,10 @@ impl Stage {
         self_view: bool,
     ) -> Option<(Slate, CameraState)> {
         let graphics = self.graphics.as_mut()?;
-        let canvas = self.surface.as_ref()?.1.size().turned(self.config.rotation());
+        let surface = &self.surface.as_ref()?.1;
+        let rotation = self.config.rotation();
+        let canvas = surface.size().turned(rotation);
+        let direct = (surface.takes_copies() && rotation == Rotation::None).then_some(surface.format());
         let (slate, camera) = {
             let view = self.feed.view.borrow();
             (view.slate, view.camera.clone())
@@ -266,7 +272,7 @@ impl Stage {
             let size = frame.format.size;
             let captured = frame.captured;
             let room = (Area::whole(canvas), self.config.fit);
-            graphics.remote.put(&graphics.painter, device, queue, frame, room, start);
+            graphics.remote.put(&graphics.painter, device, queue, frame, room, direct, start);
             let end = Instant::now();
             self.feed.figures.upload_time.record(end.saturating_duration_since(start), end);
             self.pending = Some(Pending { captured, handed_over: self.feed.handed_over.at(), size });
@@ -277,7 +283,7 @@ impl Stage {
             graphics.own = Stream::default();
         } else if let Some(frame) = frame {
             let room = (self_view::inset(frame.format.size, canvas).0, super::Fit::Cover);
-            graphics.own.put(&graphics.painter, device, queue, frame, room, Instant::now());
+            graphics.own.put(&graphics.painter, device, queue, frame, room, None, Instant::now());
         }
         Some((slate, camera))
     }
@@ -315,6 +321,11 @@ impl Stage {
         now: Instant,
     ) {
         let (Some((_, surface)), Some(graphics)) = (&self.surface, &mut self.graphics) else { return };
+        let pixels = graphics.remote.pixels.as_ref().filter(|_| visible.remote);
+        if pixels.is_some_and(|pixels| pixels.size() != surface.size()) {
+            // The window has changed since: what is seen stays until the next picture, a moment later.
+            return;
+        }
         let image = match surface.acquire(device) {
             Acquired::Image(image) => image,
             Acquired::Later => {
@@ -332,7 +343,12 @@ impl Stage {
         let Graphics { painter, remote, own, overlay } = graphics;
         let software = painter.is_software();
 
-        let mut scene = Scene { backdrop: !visible.remote, ..Scene::default() };
+        let pixels = remote.pixels.as_ref().filter(|_| visible.remote);
+        if let Some(pixels) = pixels {
+            pixels.write(queue, &image.texture);
+        }
+        let keep = pixels.is_some();
+        let mut scene = Scene { keep, backdrop: !visible.remote, ..Scene::default() };
         if scene.backdrop {
             let backdrop = slates::backdrop(slate, now.saturating_duration_since(self.started));
             painter.set_backdrop(queue, &backdrop, window, Affine::upright(rotation));
@@ -372,7 +388,9 @@ impl Stage {
 
         let view = image.texture.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        painter.draw(&mut encoder, &view, window, &scene);
+        if !keep || scene.inset.is_some() || scene.overlay.is_some() {
+            painter.draw(&mut encoder, &view, window, &scene);
+        }
         self.inset_drawn = scene.inset.is_some();
         queue.submit([encoder.finish()]);
         image.present();
@@ -410,6 +428,7 @@ impl Stream {
         queue: &wgpu::Queue,
         frame: Arc<Frame>,
         (area, fit): (Area, super::Fit),
+        direct: Option<wgpu::TextureFormat>,
         now: Instant,
     ) {
         // Devices differ in how large a texture they can make; most pictures that we accept fit everywhere.
@@ -420,11 +439,19 @@ impl Stream {
             return;
         }
         let frame = if painter.is_software() { self.reducer.reduce(frame, area, fit) } else { frame };
+        self.arrived = Some(now);
+        if let Some(format) = direct
+            && (frame.format.size.width, frame.format.size.height) == (area.width, area.height)
+            && self.pixels.get_or_insert_default().convert(&frame, format)
+        {
+            self.planes = None;
+            return;
+        }
+        self.pixels = None;
         let planes = match self.planes.take() {
             Some(planes) if planes.take(frame.format) => self.planes.insert(planes),
             _ => self.planes.insert(painter.planes(device, frame.format)),
         };
         planes.upload(queue, &frame);
-        self.arrived = Some(now);
     }
 }

@@ -6,6 +6,7 @@
 
 use super::config::PresentMode;
 use super::fit::Extent;
+use super::gpu::is_software;
 use bevy::window::RawHandleWrapper;
 use tracing::{debug, warn};
 
@@ -55,8 +56,12 @@ impl Surface {
             true => wgpu::CompositeAlphaMode::Opaque,
             false => wgpu::CompositeAlphaMode::Auto,
         };
+        // Without a GPU, pictures that fit are copied instead of drawn.
+        let copied = wgpu::TextureUsages::COPY_DST;
+        let copies = is_software(adapter) && offered.usages.contains(copied);
+        let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | if copies { copied } else { wgpu::TextureUsages::empty() };
         let config = wgpu::SurfaceConfiguration {
-            usage: wgpu::TextureUsages::RENDER_ATTACHMENT,
+            usage,
             format,
             width: size.width,
             height: size.height,
@@ -74,6 +79,11 @@ impl Surface {
     /// The format of the window's images.
     pub fn format(&self) -> wgpu::TextureFormat {
         self.config.format
+    }
+
+    /// Whether pictures may be copied into the window's images, and should be: there is no GPU.
+    pub fn takes_copies(&self) -> bool {
+        self.config.usage.contains(wgpu::TextureUsages::COPY_DST)
     }
 
     /// The size of the window's images.
