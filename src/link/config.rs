@@ -3,6 +3,7 @@
 use crate::config::Invalid;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use webrtc::peer_connection::RTCIceServer;
 
 /// The connection to the far end.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -34,6 +35,13 @@ pub struct IceServer {
     pub username: String,
     /// For TURN.
     pub credential: String,
+}
+
+impl IceServer {
+    /// As the WebRTC library takes it.
+    pub(super) fn for_webrtc(&self) -> RTCIceServer {
+        RTCIceServer { urls: self.urls.clone(), username: self.username.clone(), credential: self.credential.clone() }
+    }
 }
 
 impl Default for Config {
@@ -72,6 +80,17 @@ impl Config {
             if let Some(url) = server.urls.iter().find(|url| !known(url)) {
                 return wrong("ice_servers", format!("`{url}` is neither a stun: nor a turn: URL"));
             }
+            if server.urls.iter().any(|url| url.starts_with("turn:"))
+                && (server.username.is_empty() || server.credential.is_empty())
+            {
+                return wrong("ice_servers", format!("`{}` needs username and credential", server.urls.join("`, `")));
+            }
+            // What the library cannot read would fail every connection attempt.
+            if let Err(error) = server.for_webrtc().urls() {
+                let problem =
+                    format!("`{}`: {error}; write stun:host:3478 or turn:host:3478", server.urls.join("`, `"));
+                return wrong("ice_servers", problem);
+            }
         }
         if self.addresses.len() > 12 {
             return wrong("addresses", format!("{} are more than 12", self.addresses.len()));
@@ -96,6 +115,11 @@ mod tests {
         assert_eq!(bad("socket_buffer_bytes = 1"), "socket_buffer_bytes");
         assert_eq!(bad("ice_servers = [{ urls = [\"http://x\"] }]"), "ice_servers");
         assert_eq!(bad("ice_servers = [{}]"), "ice_servers");
+        assert_eq!(bad("ice_servers = [{ urls = [\"stun:\"] }]"), "ice_servers");
+        assert_eq!(bad("ice_servers = [{ urls = [\"turn:relay:3478\"] }]"), "ice_servers");
+        let good = "ice_servers = [{ urls = [\"stun:stun.example.org:3478\"] }, { urls = [\"turn:relay:3478?transport=udp\"], \
+                    username = \"portal\", credential = \"secret\" }]";
+        toml::from_str::<Config>(good).unwrap().check().unwrap();
         assert_eq!(bad("addresses = [\"0.0.0.0\"]"), "addresses");
         assert!(toml::from_str::<Config>("bitrate = 1").is_err());
     }

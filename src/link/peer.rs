@@ -29,8 +29,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate, RTCConfigurationBuilder,
-    RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription,
-    SettingEngineBuilder,
+    RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -264,11 +263,7 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
         .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(Duration::ZERO), Some(ICE_KEEPALIVE))
         .build();
-    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.clone(),
-        username: server.username.clone(),
-        credential: server.credential.clone(),
-    });
+    let servers = config.ice_servers.iter().map(super::config::IceServer::for_webrtc);
     let configuration = RTCConfigurationBuilder::new()
         .with_certificates(vec![setup.certificate.clone()])
         .with_ice_servers(servers.collect())
