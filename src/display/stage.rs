@@ -271,8 +271,8 @@ impl Stage {
             let start = Instant::now();
             let size = frame.format.size;
             let captured = frame.captured;
-            let room = (Area::whole(canvas), self.config.fit);
-            graphics.remote.put(&graphics.painter, device, queue, frame, room, direct, start);
+            let room = Room { area: Area::whole(canvas), fit: self.config.fit, direct };
+            graphics.remote.put(&graphics.painter, device, queue, frame, room);
             let end = Instant::now();
             self.feed.figures.upload_time.record(end.saturating_duration_since(start), end);
             self.pending = Some(Pending { captured, handed_over: self.feed.handed_over.at(), size });
@@ -282,8 +282,9 @@ impl Stage {
         if own_private || !self_view {
             graphics.own = Stream::default();
         } else if let Some(frame) = frame {
-            let room = (self_view::inset(frame.format.size, canvas).0, super::Fit::Cover);
-            graphics.own.put(&graphics.painter, device, queue, frame, room, None, Instant::now());
+            let area = self_view::inset(frame.format.size, canvas).0;
+            let room = Room { area, fit: super::Fit::Cover, direct: None };
+            graphics.own.put(&graphics.painter, device, queue, frame, room);
         }
         Some((slate, camera))
     }
@@ -418,19 +419,19 @@ fn step(own_picture: bool) -> Duration {
     step.saturating_sub(Duration::from_millis(8))
 }
 
+/// Where a stream's pictures are shown.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    area: Area,
+    fit: super::Fit,
+    /// The format of the window's images, where pictures that fit are copied into them.
+    direct: Option<wgpu::TextureFormat>,
+}
+
 impl Stream {
     /// Copies a picture to the device. One of another size gets new textures at once: what is on the screen stays there until they are
     /// drawn, and the old ones live until the device is done with them.
-    fn put(
-        &mut self,
-        painter: &Painter,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        frame: Arc<Frame>,
-        (area, fit): (Area, super::Fit),
-        direct: Option<wgpu::TextureFormat>,
-        now: Instant,
-    ) {
+    fn put(&mut self, painter: &Painter, device: &wgpu::Device, queue: &wgpu::Queue, frame: Arc<Frame>, room: Room) {
         // Devices differ in how large a texture they can make; most pictures that we accept fit everywhere.
         let most = device.limits().max_texture_dimension_2d;
         let size = frame.format.size;
@@ -438,10 +439,10 @@ impl Stream {
             tracing::debug!(%size, "a picture of this size cannot be shown");
             return;
         }
-        let frame = if painter.is_software() { self.reducer.reduce(frame, area, fit) } else { frame };
-        self.arrived = Some(now);
-        if let Some(format) = direct
-            && (frame.format.size.width, frame.format.size.height) == (area.width, area.height)
+        let frame = if painter.is_software() { self.reducer.reduce(frame, room.area, room.fit) } else { frame };
+        self.arrived = Some(Instant::now());
+        if let Some(format) = room.direct
+            && (frame.format.size.width, frame.format.size.height) == (room.area.width, room.area.height)
             && self.pixels.get_or_insert_default().convert(&frame, format)
         {
             self.planes = None;
