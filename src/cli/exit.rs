@@ -39,6 +39,7 @@ Exit codes:
   6  no display, or no graphics driver
   7  check found a problem; cameras found none
   8  the demo did not show what it should
+101  ended by a bug (a panic): please report the line that it printed
 
 Every key of the configuration can also be set by a variable, SCREEN_PORTAL_<SECTION>_<KEY>.";
 

@@ -11,7 +11,7 @@ pub use exit::Exit;
 pub use settings::Settings;
 
 use crate::config::{Config, Loaded, Sources};
-use crate::ops::{logging, say, try_say};
+use crate::ops::{logging, panics, say, try_say};
 use crate::pairing::Identity;
 use crate::{capture, demo, portal};
 use clap::{Parser, Subcommand};
@@ -81,6 +81,7 @@ impl Cli {
                     Some(path) => tracing::info!("configuration: {}", path.display()),
                     None => tracing::info!("configuration: no file, built-in defaults"),
                 }
+                panics::end_the_program();
                 portal::run(&config, self.settings.headless, started)
                     .map(|()| Exit::Success)
                     .map_err(|error| (Exit::of(&error), error.to_string()))

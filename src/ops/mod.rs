@@ -6,6 +6,7 @@
 mod figures;
 pub mod logging;
 mod measure;
+pub mod panics;
 mod process;
 mod terminal;
 mod view;
