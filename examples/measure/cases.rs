@@ -117,7 +117,10 @@ fn likeness(tools: &Tools) -> Result<Rows, Trouble> {
     let mut rig = Rig::prepare(tools, &setup)?;
     rig.start_both()?;
     let before = rig.status(1).ok_or_else(|| silent(1))?;
-    std::thread::sleep(SETTLE + Duration::from_secs(tools.seconds));
+    std::thread::sleep(SETTLE);
+    // The first ones may have caught the window while it appeared.
+    let of_the_start: Vec<_> = std::fs::read_dir(&rig.grabs)?.flatten().map(|entry| entry.path()).collect();
+    std::thread::sleep(Duration::from_secs(tools.seconds));
     let after = rig.status(1).ok_or_else(|| silent(1))?;
     let grabs = rig.grabs.clone();
     drop(rig);
@@ -133,7 +136,11 @@ fn likeness(tools: &Tools) -> Result<Rows, Trouble> {
     }
     let mut values = vec![];
     for entry in std::fs::read_dir(&grabs)? {
-        let shown = ssim::luma_of_screen(&std::fs::read(entry?.path())?);
+        let path = entry?.path();
+        if of_the_start.contains(&path) {
+            continue;
+        }
+        let shown = ssim::luma_of_screen(&std::fs::read(path)?);
         if shown.len() != film.width * film.height {
             return Err(Trouble::Failed("the window does not have the film's size".into()));
         }
