@@ -166,6 +166,23 @@ async fn a_new_run_replaces_a_connection_that_nobody_closed() {
     survivor.quiet_for(Duration::from_millis(500)).await;
 }
 
+/// A copied memory card: the one that came last is kept, and the other does not get in again while that one lives.
+#[tokio::test]
+async fn two_portals_with_one_identity_do_not_take_turns() {
+    let (smaller, larger) = identities();
+    let mut listening = portal(&smaller, larger.fingerprint(), "127.0.0.1:0", "");
+    let address = listening.address();
+    let _original = portal(&larger, smaller.fingerprint(), "", &address);
+    let first = listening.up().await;
+    let copy = portal(&larger, smaller.fingerprint(), "", &address);
+    assert!(matches!(listening.event().await, Event::Down { .. }));
+    assert_ne!(listening.up().await, first);
+    listening.quiet_for(Duration::from_secs(2)).await;
+    drop(copy);
+    assert!(matches!(listening.event().await, Event::Down { .. }));
+    assert_eq!(listening.up().await, first);
+}
+
 #[tokio::test]
 async fn silence_is_noticed() {
     let (smaller, larger) = identities();
@@ -335,6 +352,10 @@ async fn what_goes_wrong_is_said() {
     let mut unwanted = portal(&smaller, larger.fingerprint(), "", &listening.address());
     let Event::Unreachable { reason } = unwanted.event().await else { panic!() };
     assert!(reason.contains("not paired with this portal"), "{reason}");
+    let mut listening = listening;
+    let Event::Unreachable { reason } = listening.event().await else { panic!() };
+    assert!(reason.contains(&smaller.fingerprint().to_string()) && reason.contains("pairing.far_end"), "{reason}");
+    assert!(listening.figures.link.rejected_identities.get() > 0);
 }
 
 /// Every example of the documentation is what it says it is.

@@ -217,14 +217,14 @@ impl Machine {
     fn take(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match event {
             Event::SignalingUp(session) => {
-                self.signaling = true;
-                self.far_off = false;
+                (self.signaling, self.far_off) = (true, false);
                 self.hurry(now);
                 if self.session.replace(session) != Some(session) {
                     // Started anew: what we had with it died with it, its attempts count from 1 again.
                     self.drop_both(actions);
                     self.attempt = if self.role == Role::Answers { 0 } else { self.attempt };
                     self.set_far_camera(FarCamera::Unknown, now);
+                    self.trouble = None;
                 }
             }
             Event::SignalingDown(reason) => {
@@ -267,13 +267,10 @@ impl Machine {
             }
             Event::Closed(id, reason) => self.connection_closed(id, reason, now, actions),
             Event::Progress { presented, received, heard } => {
-                self.presented = presented;
-                self.received = received;
-                self.heard = heard;
+                (self.presented, self.received, self.heard) = (presented, received, heard);
             }
             Event::Private(private) => {
-                self.private = private;
-                self.camera_changed = now;
+                (self.private, self.camera_changed) = (private, now);
             }
             Event::Reconnect => {
                 self.hurry(now);
@@ -453,7 +450,10 @@ impl Machine {
     pub fn status(&self, now: Instant) -> Status {
         let (state, slate) = self.state(now);
         let trouble = if state == LinkState::Live { None } else { self.trouble.clone() };
-        Status { state, slate, far_camera: self.far_camera, far_site: None, trouble }
+        // What it said last is no news any more once it has gone.
+        let known = self.current.is_some() && slate != Slate::NoFarEnd;
+        let far_camera = if known { self.far_camera } else { FarCamera::Unknown };
+        Status { state, slate, far_camera, far_site: None, trouble }
     }
 
     fn state(&self, now: Instant) -> (LinkState, Slate) {

@@ -262,12 +262,14 @@ fn the_offering_side_offers_when_asked() {
 #[test]
 fn a_far_end_that_was_killed() {
     let mut world = World::live(Role::Offers);
+    world.event(Event::FarCamera(FarCamera::Running));
     world.path = false;
     world.event(Event::SignalingDown("connection reset".into()));
     world.run(1.1);
     assert_eq!(world.state(), (LinkState::Stalled, Slate::Paused));
     world.run(0.5);
     assert_eq!(world.state(), (LinkState::Stalled, Slate::NoFarEnd));
+    assert_eq!(world.machine.status(world.now).far_camera, FarCamera::Unknown);
     world.run(60.0);
     assert_eq!(world.state(), (LinkState::Signalling, Slate::NoFarEnd));
     // Started again.
@@ -312,9 +314,12 @@ fn signalling_may_come_and_go_while_pictures_flow() {
 #[test]
 fn goodbye() {
     let mut world = World::live(Role::Offers);
+    world.event(Event::FarCamera(FarCamera::Running));
+    assert_eq!(world.machine.status(world.now).far_camera, FarCamera::Running);
     world.event(Event::Bye(Goodbye::Off));
     assert_eq!(world.state(), (LinkState::Signalling, Slate::FarOff));
     world.event(Event::SignalingDown("closed".into()));
+    assert_eq!(world.machine.status(world.now).far_camera, FarCamera::Unknown);
     world.run(3600.0);
     assert_eq!(world.state(), (LinkState::Signalling, Slate::FarOff));
     assert_eq!(world.times(offers).len(), 0);

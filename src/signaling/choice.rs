@@ -4,6 +4,8 @@
 //! started again, or that lost a connection without our noticing, dials while we still believe in the old connection.
 
 use super::message::SessionId;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 /// Names a connection of this process, in the order in which they were authenticated.
 pub type ConnectionId = u64;
@@ -31,9 +33,126 @@ pub fn choose(candidates: &[Candidate], prefers_own_dial: bool) -> Option<Candid
     of_this_run.max_by_key(|candidate| (candidate.dialled == prefers_own_dial, candidate.id)).copied()
 }
 
+/// Which run of the far end may take over from the one in use.
+///
+/// A far end that was started again takes over at once. Two portals with one identity (a copied memory card) would take over
+/// from each other for ever: one of them is kept, whichever it is.
+#[derive(Debug, Default)]
+pub struct Succession {
+    used: Option<SessionId>,
+    /// Those that `used` and its forerunners took over from: their runs are over, or are not the far end's only one.
+    taken_over: VecDeque<SessionId>,
+    takeovers: VecDeque<Instant>,
+    kept_until: Option<Instant>,
+}
+
+impl Succession {
+    /// A far end that is started again does so once; one that falls over and over is looked at by somebody.
+    const TAKEOVERS: usize = 2;
+    const WITHIN: Duration = Duration::from_secs(10);
+    /// After more takeovers than that nobody takes over for so long.
+    const KEPT: Duration = Duration::from_secs(30);
+    /// Runs that are remembered, so that nobody can make us remember without end.
+    const REMEMBERED: usize = 16;
+
+    /// A run has proved at `now` that it is the far end: whether it may be used.
+    pub fn admits(&mut self, session: SessionId, now: Instant) -> bool {
+        let Some(used) = self.used.filter(|used| *used != session) else {
+            self.used = Some(session);
+            return true;
+        };
+        self.takeovers.retain(|at| now.saturating_duration_since(*at) < Self::WITHIN);
+        if self.taken_over.contains(&session) || self.kept_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        if self.takeovers.len() >= Self::TAKEOVERS {
+            self.kept_until = Some(now + Self::KEPT);
+            return false;
+        }
+        if self.taken_over.len() >= Self::REMEMBERED {
+            self.taken_over.pop_front();
+        }
+        self.taken_over.push_back(used);
+        self.takeovers.push_back(now);
+        self.used = Some(session);
+        true
+    }
+
+    /// The run in use has lost its last connection: whoever comes now is welcome.
+    pub fn ended(&mut self) {
+        (self.used, self.kept_until) = (None, None);
+        self.taken_over.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs by number; 0 is the end of the connection in use.
+    #[test]
+    fn who_may_take_over() {
+        type Scenario<'a> = (&'a str, &'a [(f64, usize, bool)]);
+        let scenarios: &[Scenario] = &[
+            ("a restart that nobody noticed", &[(0.0, 1, true), (9.0, 2, true), (9.0, 2, true)]),
+            (
+                "restarts in a row, each noticed",
+                &[
+                    (0.0, 1, true),
+                    (1.0, 0, true),
+                    (1.1, 2, true),
+                    (2.0, 0, true),
+                    (2.1, 3, true),
+                    (3.0, 0, true),
+                    (3.1, 4, true),
+                ],
+            ),
+            (
+                "two with one identity: the one that came last is kept",
+                &[(0.0, 1, true), (5.0, 2, true), (5.1, 1, false), (5.2, 1, false), (3600.0, 1, false)],
+            ),
+            ("until it ends", &[(0.0, 1, true), (5.0, 2, true), (5.1, 1, false), (6.0, 0, true), (6.1, 1, true)]),
+            (
+                "ever new runs",
+                &[
+                    (0.0, 1, true),
+                    (1.0, 2, true),
+                    (2.0, 3, true),
+                    (3.0, 4, false),
+                    (4.0, 5, false),
+                    (32.9, 6, false),
+                    (33.1, 7, true),
+                ],
+            ),
+            (
+                "ever new runs beside one that comes back",
+                &[
+                    (0.0, 1, true),
+                    (1.0, 2, true),
+                    (2.0, 0, true),
+                    (2.1, 1, true),
+                    (3.0, 3, true),
+                    (4.0, 0, true),
+                    (4.1, 1, true),
+                    (5.0, 4, false),
+                    (5.1, 0, true),
+                    (5.2, 4, true),
+                ],
+            ),
+        ];
+        let runs: Vec<_> = (0..8).map(|_| SessionId::random()).collect();
+        for (what, steps) in scenarios {
+            let (start, mut succession) = (Instant::now(), Succession::default());
+            for (at, run, admitted) in *steps {
+                if *run == 0 {
+                    succession.ended();
+                } else {
+                    let now = start + Duration::from_secs_f64(*at);
+                    assert_eq!(succession.admits(runs[*run], now), *admitted, "{what}: {run} at {at} s");
+                }
+            }
+        }
+    }
 
     fn candidate(id: ConnectionId, session: SessionId, dialled: bool) -> Candidate {
         Candidate { id, session, dialled }

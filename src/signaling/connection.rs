@@ -35,6 +35,11 @@ const FAREWELL: Duration = Duration::from_millis(250);
 /// Messages that wait for the network.
 const QUEUE: usize = 32;
 
+/// The close code for a portal whose identity another one has, too; see [`Refusal::close_code`] for the others.
+const TWIN: u16 = 4005;
+/// What an orderly end is called on the wire.
+const IN_ORDER: &str = "in order";
+
 /// A WebSocket over TCP, from either side.
 pub type Socket = WebSocketStream<TcpStream>;
 
@@ -49,6 +54,8 @@ pub enum Note {
     Ended(ConnectionId, String),
     /// Dialling failed.
     Unreachable(String),
+    /// Somebody dialled whom one of the two does not take for the far end; why, for people. Not told more often than logged.
+    Mispaired(String),
 }
 
 /// A connection that has just been authenticated.
@@ -77,6 +84,8 @@ pub enum Order {
     Retire,
     /// End in order, now.
     Close,
+    /// End now: another portal with the same identity is kept.
+    TurnAway,
 }
 
 /// Why there is no authenticated connection.
@@ -168,6 +177,19 @@ fn told(code: u16, reason: &str) -> Cow<'static, str> {
     }
 }
 
+/// The far end's reason for ending a connection, for people.
+fn farewell(code: u16, reason: &str) -> String {
+    match (code, for_people(reason, 120).as_str()) {
+        (TWIN, _) => {
+            "the far end is connected with another portal that has this one's identity; on one of the two delete \
+                      the identity file and pair it again"
+                .into()
+        }
+        (_, "" | IN_ORDER) => "the far end ended the connection".into(),
+        (_, reason) => format!("the far end ended the connection: {reason}"),
+    }
+}
+
 fn websocket_problem(error: &tungstenite::Error) -> String {
     match error {
         tungstenite::Error::Http(response) => format!("what answers is not a portal (HTTP {})", response.status()),
@@ -242,12 +264,13 @@ impl Connection {
                         }
                     }
                     Some(Order::Retire) => retire_at = retire_at.min(tokio::time::Instant::now() + LINGER),
-                    Some(Order::Close) | None => return self.close("in order").await,
+                    Some(Order::Close) | None => return self.close(CloseCode::Normal.into(), IN_ORDER).await,
+                    Some(Order::TurnAway) => return self.close(TWIN, "another portal has the same identity").await,
                 },
                 _ = ping.tick() => if let Err(reason) = self.send(Frame::Ping(Default::default())).await {
                     return reason;
                 },
-                () = tokio::time::sleep_until(retire_at) => return self.close("another connection is used").await,
+                () = tokio::time::sleep_until(retire_at) => return self.close(CloseCode::Normal.into(), "another connection is used").await,
                 () = tokio::time::sleep_until(silent_at) => return "it has fallen silent".into(),
             }
         }
@@ -258,7 +281,7 @@ impl Connection {
             Frame::Text(text) => {
                 if !self.allowance.take(Instant::now()) {
                     self.local.figures.link.rejected_messages.one();
-                    let _ = self.close("too many messages").await;
+                    let _ = self.close(CloseCode::Policy.into(), "too many messages").await;
                     return Err("it sent too many messages".into());
                 }
                 match Message::parse(&text) {
@@ -275,14 +298,12 @@ impl Connection {
             }
             Frame::Binary(_) => {
                 self.local.figures.link.rejected_messages.one();
-                let _ = self.close("binary messages are not part of this protocol").await;
+                let _ =
+                    self.close(CloseCode::Unsupported.into(), "binary messages are not part of this protocol").await;
                 Err("it sent a binary message".into())
             }
-            Frame::Close(frame) => {
-                let reason = frame.map(|frame| for_people(&frame.reason, 120)).filter(|reason| !reason.is_empty());
-                Err(reason
-                    .map_or("it ended the connection".into(), |reason| format!("it ended the connection: {reason}")))
-            }
+            Frame::Close(frame) => Err(frame
+                .map_or("the far end ended the connection".into(), |frame| farewell(frame.code.into(), &frame.reason))),
             // tungstenite answers pings by itself.
             Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => Ok(()),
         }
@@ -298,8 +319,8 @@ impl Connection {
         }
     }
 
-    async fn close(&mut self, reason: &str) -> String {
-        let frame = close_frame(CloseCode::Normal.into(), reason.into());
+    async fn close(&mut self, code: u16, reason: &str) -> String {
+        let frame = close_frame(code, reason.into());
         let _ = timeout(FAREWELL, self.socket.close(Some(frame))).await;
         format!("we ended the connection: {reason}")
     }

@@ -60,7 +60,9 @@ pub enum Refusal {
     #[error("it speaks version {0} of the signalling, this portal version {VERSION}; update the older one")]
     Version(u32),
     /// Another certificate than the pinned one.
-    #[error("it shows the fingerprint {0}, which is not the pinned far end's")]
+    #[error(
+        "it shows the fingerprint {0}, which is not the pinned far end's; if it is the far end, set pairing.far_end to it"
+    )]
     Stranger(Fingerprint),
     /// Our own certificate.
     #[error("it is this portal itself: the address to dial must be the far end's")]

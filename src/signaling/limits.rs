@@ -34,18 +34,22 @@ impl Allowance {
 }
 
 /// Keeps somebody outside from filling our log: one line in a while, with the number of those left out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Quiet {
+    every: Duration,
     last: Option<Instant>,
     left_out: u64,
 }
 
 impl Quiet {
-    const EVERY: Duration = Duration::from_secs(10);
+    /// One line in so long.
+    pub fn every(every: Duration) -> Self {
+        Self { every, last: None, left_out: 0 }
+    }
 
     /// Whether to write a line now, and how many were left out since the last.
     pub fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < Self::EVERY) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < self.every) {
             self.left_out += 1;
             return None;
         }
@@ -71,7 +75,7 @@ mod tests {
     #[test]
     fn one_line_in_ten_seconds() {
         let start = Instant::now();
-        let mut quiet = Quiet::default();
+        let mut quiet = Quiet::every(Duration::from_secs(10));
         let lines: Vec<_> = (0..30).filter_map(|s| quiet.admit(start + Duration::from_secs(s))).collect();
         assert_eq!(lines, [0, 9, 9]);
     }

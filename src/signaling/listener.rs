@@ -21,6 +21,9 @@ const UNAUTHENTICATED: usize = 8;
 /// Authenticated connections besides. There are two when both ends dialled; more can only be remains.
 const AUTHENTICATED: usize = 8;
 
+/// One line in so long about connections that were refused.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
+
 /// Accepts until `stopped`.
 pub async fn run(
     listener: TcpListener,
@@ -28,7 +31,7 @@ pub async fn run(
     notes: mpsc::Sender<Note>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let quiet = Arc::new(Mutex::new(Quiet::default()));
+    let quiet = Arc::new(Mutex::new(Quiet::every(LOGGED_EVERY)));
     // Dropping the sender ends the handshake; one whose handshake is over does not mind.
     let mut handshakes: VecDeque<oneshot::Sender<()>> = VecDeque::new();
     let mut connections = JoinSet::new();
@@ -94,9 +97,31 @@ async fn serve(
             count(&local, &failure);
             let admitted = quiet.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
             if let Some(left_out) = admitted {
-                tracing::warn!(%address, left_out, "somebody who is not the far end tried to connect: {failure}");
+                let what = refused(&local, &failure);
+                tracing::warn!(%address, left_out, "{what}");
+                if mispaired(&failure) {
+                    // Fails only when signalling ends.
+                    let _ = notes.send(Note::Mispaired(format!("{}: {what}", address.ip()))).await;
+                }
             }
         }
+    }
+}
+
+/// Whether the two ends have not pinned each other.
+fn mispaired(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(Refusal::Stranger(_)) | Failure::RefusedByOther { code: 4002, .. })
+}
+
+/// For people, with the remedy.
+fn refused(local: &Local, failure: &Failure) -> String {
+    match failure {
+        // Our hello was the reason, so theirs was right.
+        Failure::RefusedByOther { code: 4002, .. } => format!(
+            "the far end tried to connect but has pinned somebody else: set pairing.far_end there to {}",
+            local.identity.fingerprint()
+        ),
+        failure => format!("somebody tried to connect who is not the pinned far end: {failure}"),
     }
 }
 
@@ -104,6 +129,7 @@ async fn serve(
 pub(super) fn count(local: &Local, failure: &Failure) {
     match failure {
         Failure::Refused(refusal) if refusal.is_identity() => local.figures.link.rejected_identities.one(),
+        failure if mispaired(failure) => local.figures.link.rejected_identities.one(),
         Failure::Refused(Refusal::OwnProof(_)) => {}
         _ => local.figures.link.rejected_messages.one(),
     }

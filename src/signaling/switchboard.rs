@@ -1,15 +1,20 @@
 //! Presents all connections to the far end as one: up or down, messages in, messages out.
 
 use super::Event;
-use super::choice::{Candidate, ConnectionId, choose};
+use super::choice::{Candidate, ConnectionId, Succession, choose};
 use super::connection::{Note, Order, Up};
+use super::limits::Quiet;
 use super::message::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// Events that wait for the link. When it does not take them, messages are left out, never the turns of up and down.
 const WAITING: usize = 64;
+
+/// Two portals with one identity are warned of so often, while it goes on.
+const TWINS_WARNED_EVERY: Duration = Duration::from_secs(600);
 
 /// Owns what is known of the connections; runs as one task.
 pub struct Switchboard {
@@ -19,6 +24,8 @@ pub struct Switchboard {
     connected: watch::Sender<bool>,
     lines: Vec<Line>,
     used: Option<Candidate>,
+    succession: Succession,
+    twins: Quiet,
     waiting: VecDeque<Event>,
     last_unreachable: Option<String>,
 }
@@ -45,6 +52,8 @@ impl Switchboard {
             connected,
             lines: Vec::new(),
             used: None,
+            succession: Succession::default(),
+            twins: Quiet::every(TWINS_WARNED_EVERY),
             waiting: VecDeque::with_capacity(WAITING),
             last_unreachable: None,
         }
@@ -97,6 +106,11 @@ impl Switchboard {
             }
             Note::Ended(id, reason) => self.ended(id, reason),
             Note::Unreachable(reason) => self.unreachable(reason),
+            Note::Mispaired(reason) => {
+                if self.used.is_none() {
+                    self.tell(Event::Unreachable { reason });
+                }
+            }
         }
     }
 
@@ -105,6 +119,20 @@ impl Switchboard {
         for line in &self.lines {
             // Our dialler dials only while nobody is connected, and so does the far end's: it may have lost these.
             let _ = line.orders.try_send(Order::Probe);
+        }
+        let now = Instant::now();
+        if !self.succession.admits(up.session, now) {
+            if let Some(left_out) = self.twins.admit(now) {
+                tracing::warn!(
+                    address = up.address,
+                    left_out,
+                    "two portals use the far end's identity, one of them is turned away: on one of the two delete the \
+                     identity file and pair it again"
+                );
+            }
+            // Its queue is empty. It dials again; if the one in use does not answer the probe, it is let in then.
+            let _ = up.orders.try_send(Order::TurnAway);
+            return;
         }
         self.lines.push(Line { candidate, address: up.address, orders: up.orders, retired: false });
         self.choose("the far end was started again");
@@ -135,21 +163,24 @@ impl Switchboard {
                 self.tell(Event::Up { session: chosen.session });
             }
             self.last_unreachable = None;
+        } else {
+            self.succession.ended();
         }
         self.connected.send_if_modified(|connected| {
             let changed = *connected != chosen.is_some();
             *connected = chosen.is_some();
             changed
         });
-        for line in &mut self.lines {
+        self.lines.retain_mut(|line| {
             if Some(line.candidate) == chosen || line.retired {
-                continue;
+                return true;
             }
             line.retired = true;
-            // What an earlier run of the far end left behind has nothing more to say.
+            // What an earlier run of the far end left behind has nothing more to say, and is not to be used again.
             let remains = chosen.is_some_and(|chosen| chosen.session != line.candidate.session);
             let _ = line.orders.try_send(if remains { Order::Close } else { Order::Retire });
-        }
+            !remains
+        });
     }
 
     fn unreachable(&mut self, reason: String) {
