@@ -2,7 +2,7 @@
 //!
 //! Needs root, `/dev/net/tun`, `ip` and a C compiler for `tests/tools/netsim.c`; without them it says that it is skipped.
 
-use super::portal::{PER_SECOND, Portal, identities, meet, portal_at, settle};
+use super::portal::{Portal, identities, meet, portal_at, settle};
 use screen_portal::ops::{LinkState, Slate};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -112,12 +112,16 @@ fn runtime_in(name: &'static str) -> Result<Runtime, String> {
     std::thread::spawn(build).join().unwrap()
 }
 
-/// Shows pictures per second and how many were damaged.
-async fn watch(portal: &Portal, seconds: u64) -> (f64, u64) {
+/// The share of the pictures sent that came whole. Not of those that should have been sent: a busy machine sends fewer, and that is
+/// not what is tested.
+async fn watch(from: &Portal, portal: &Portal, seconds: u64) -> f64 {
+    let sent_before = from.figures.outgoing.sent.get();
     let before = portal.figures.snapshot(Instant::now()).incoming;
     settle(1000 * seconds).await;
+    let sent = from.figures.outgoing.sent.get() - sent_before;
     let after = portal.figures.snapshot(Instant::now());
-    let fps = (after.incoming.received - before.received) as f64 / seconds as f64;
+    let received = after.incoming.received - before.received;
+    let fps = received as f64 / seconds as f64;
     let damaged = after.incoming.damaged - before.damaged;
     println!(
         "{fps:.1} pictures a second, {damaged} damaged, {} lost, {} recovered, {} keyframes, round trip {} us, latency {:?}",
@@ -127,7 +131,7 @@ async fn watch(portal: &Portal, seconds: u64) -> (f64, u64) {
         after.link.round_trip_us,
         after.latency,
     );
-    (fps, damaged)
+    received as f64 / sent.max(1) as f64
 }
 
 // One test, because there is one network: the cases follow each other.
@@ -139,7 +143,7 @@ async fn bad_networks() {
     };
     let (mut a, mut b) = network.portals().await;
     outages(&mut network, &mut a, &mut b).await;
-    losses(&mut network, &b).await;
+    losses(&mut network, &a, &b).await;
 }
 
 /// Whether there is time for everything.
@@ -180,14 +184,14 @@ async fn outages(network: &mut Network, a: &mut Portal, b: &mut Portal) {
     }
 }
 
-async fn losses(network: &mut Network, b: &Portal) {
-    for (loss, share) in [(0, 0.97), (5, 0.97), (10, 0.9), (20, 0.7)] {
+async fn losses(network: &mut Network, a: &Portal, b: &Portal) {
+    for (loss, least) in [(0, 0.97), (5, 0.97), (10, 0.9), (20, 0.7)] {
         println!("{loss} % loss at a round trip of 100 ms");
         network.set(&format!("both delay=50 loss={loss}"));
         // Until the round trip is known: after a long outage the data channel is replaced first.
         settle(if loss == 0 { 7000 } else { 2000 }).await;
-        let (fps, _) = watch(b, if long() { 20 } else { 5 }).await;
-        assert!(fps > share * PER_SECOND as f64, "{fps}");
+        let share = watch(a, b, if long() { 20 } else { 10 }).await;
+        assert!(share > least, "{share} of the pictures came, {loss} % loss");
     }
     network.set("both delay=0 loss=0");
 }
