@@ -64,7 +64,7 @@ fn identities() -> (Identity, Identity) {
 }
 
 fn offer(attempt: u64) -> Message {
-    Message::Offer { attempt, sdp: "v=0\r\n".repeat(600), restart: false }
+    Message::Offer { attempt, sdp: "v=0\r\n".repeat(600) }
 }
 
 fn free_port() -> SocketAddr {

@@ -172,7 +172,7 @@ impl Session {
             signaling::Event::Down { reason } | signaling::Event::Unreachable { reason } => {
                 Event::SignalingDown(reason)
             }
-            signaling::Event::Message(Message::Offer { attempt, sdp, .. }) => {
+            signaling::Event::Message(Message::Offer { attempt, sdp }) => {
                 if self.role == Role::Offers {
                     tracing::debug!(attempt, "the far end offers, although its fingerprint is the larger one");
                     return self.figures().link.rejected_messages.one();
@@ -281,7 +281,7 @@ impl Session {
                 self.make(id, attempt, async move {
                     let peer = Peer::new(&setup, id).await?;
                     let sdp = peer.offer().await?;
-                    Ok((Arc::new(peer), Message::Offer { attempt, sdp, restart: false }))
+                    Ok((Arc::new(peer), Message::Offer { attempt, sdp }))
                 });
             }
             Action::Answer { id, attempt, sdp } => {

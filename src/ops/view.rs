@@ -82,6 +82,21 @@ pub enum Slate {
     Private,
 }
 
+impl Slate {
+    /// Every one, for those who list or test them all.
+    pub const ALL: [Self; 9] = [
+        Self::Hidden,
+        Self::Connecting,
+        Self::NotPaired,
+        Self::NoFarEnd,
+        Self::FarCameraMissing,
+        Self::FarPrivate,
+        Self::FarOff,
+        Self::Paused,
+        Self::Private,
+    ];
+}
+
 /// All that the display needs to know, in one value. Published by the portal whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct View {

@@ -10,7 +10,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// A connection attempt takes two messages, and ICE restarts come a few seconds apart.
+    /// A connection attempt takes two messages, and attempts come half a second apart at the most.
     pub const BURST: f64 = 64.0;
     /// What goes on for longer.
     pub const PER_SECOND: f64 = 16.0;

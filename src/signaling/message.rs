@@ -14,16 +14,12 @@ pub const LONGEST_SDP: usize = 60 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// Let us connect (or, with `restart`, find a new path for the connection that we have). Only the portal with the smaller
-    /// fingerprint offers.
+    /// Let us connect. Only the portal with the smaller fingerprint offers.
     Offer {
         /// Numbers the attempts of this session, from 1; what belongs to an earlier attempt is ignored.
         attempt: u64,
         /// The session description (RFC 8866) with all its candidates.
         sdp: String,
-        /// An ICE restart within the attempt's connection (RFC 8445, section 9).
-        #[serde(default)]
-        restart: bool,
     },
     /// Yes to an offer.
     Answer {
@@ -166,7 +162,7 @@ mod tests {
 
     #[test]
     fn limits() {
-        let offer = |sdp: String| Message::Offer { attempt: 1, sdp, restart: false }.to_json();
+        let offer = |sdp: String| Message::Offer { attempt: 1, sdp }.to_json();
         assert!(Message::parse(&offer("v".repeat(LONGEST_SDP))).is_ok());
         assert!(matches!(Message::parse(&offer("v".repeat(LONGEST_SDP + 1))), Err(Malformed::Long(_))));
         assert!(matches!(Message::parse(&" ".repeat(LONGEST_MESSAGE + 1)), Err(Malformed::Long(_))));
@@ -198,11 +194,7 @@ mod tests {
 
     fn message() -> impl Strategy<Value = Message> {
         prop_oneof![
-            (any::<u64>(), ".*", any::<bool>()).prop_map(|(attempt, sdp, restart)| Message::Offer {
-                attempt,
-                sdp,
-                restart
-            }),
+            (any::<u64>(), ".*").prop_map(|(attempt, sdp)| Message::Offer { attempt, sdp }),
             (any::<u64>(), ".*").prop_map(|(attempt, sdp)| Message::Answer { attempt, sdp }),
             prop_oneof![Just(Goodbye::Off), Just(Goodbye::Reconnect)].prop_map(|reason| Message::Bye { reason }),
         ]
