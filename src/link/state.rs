@@ -453,7 +453,7 @@ impl Machine {
         // What it said last is no news any more once it has gone.
         let known = self.current.is_some() && slate != Slate::NoFarEnd;
         let far_camera = if known { self.far_camera } else { FarCamera::Unknown };
-        Status { state, slate, far_camera, far_site: None, trouble }
+        Status { state, slate, far_camera, trouble, ..Status::default() }
     }
 
     fn state(&self, now: Instant) -> (LinkState, Slate) {

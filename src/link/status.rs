@@ -1,6 +1,6 @@
 //! What the link tells the rest of the portal.
 
-use crate::ops::{FarCamera, LinkState, Slate};
+use crate::ops::{FarCamera, LinkState, Path, Slate};
 
 /// The link, for the display and the operator. Told whenever it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,4 +15,6 @@ pub struct Status {
     pub far_site: Option<String>,
     /// One line for the operator about the last thing that went wrong, while the link is not live.
     pub trouble: Option<String>,
+    /// The way that packets take, while there is a connection and it is known.
+    pub path: Option<Path>,
 }

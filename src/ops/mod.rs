@@ -7,15 +7,17 @@ mod figures;
 pub mod logging;
 mod measure;
 pub mod panics;
+mod path;
 mod process;
 mod terminal;
 mod view;
 
 pub use figures::{
     Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample,
-    Snapshot,
+    SizeReason, Snapshot,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
+pub use path::{CandidateKind, Path, Transport};
 pub use process::{ProcessUsage, process_usage};
 pub use terminal::{say, try_say};
 pub use view::{CameraState, Command, FarCamera, LinkState, Slate, View};

@@ -1,5 +1,6 @@
 //! What the portal is doing, in few words: what the display shows and `/status` says.
 
+use super::Path;
 use serde::{Deserialize, Serialize};
 
 /// The link's state. See [`crate::link`] for what moves it.
@@ -112,6 +113,8 @@ pub struct View {
     pub far_site: Option<String>,
     /// One line for the operator about the last thing that went wrong with the link, if it is not live.
     pub trouble: Option<String>,
+    /// The way that packets take, while there is a connection and it is known.
+    pub path: Option<Path>,
 }
 
 /// What a person at the kiosk may ask for.

@@ -43,6 +43,7 @@ impl Board {
             state.view.far_camera = status.far_camera;
             state.view.far_site = status.far_site;
             state.view.trouble = status.trouble;
+            state.view.path = status.path;
             state.link_slate = status.slate;
         });
     }
@@ -93,6 +94,7 @@ mod tests {
             far_camera: FarCamera::Running,
             far_site: Some("There".into()),
             trouble: None,
+            path: None,
         }
     }
 

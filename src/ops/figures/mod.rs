@@ -1,153 +1,17 @@
 //! Every figure of a running portal, counted in one place.
 
-use super::measure::{Counter, Gauge, Latencies, Latency};
+mod groups;
+mod snapshot;
+
+pub use groups::{Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, SizeReason};
+pub use snapshot::{Sample, Snapshot};
+
+use super::measure::Latencies;
 use super::process::process_usage;
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-/// One figure, for those who list them all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figure {
-    /// Its name within its group.
-    pub name: &'static str,
-    /// What it counts, in words.
-    pub help: &'static str,
-    /// Its value.
-    pub value: u64,
-    /// Whether it only grows.
-    pub is_counter: bool,
-}
-
-macro_rules! figures {
-    ($(#[$doc:meta])* $name:ident, $values:ident { $($(#[doc = $field_doc:literal])* $kind:ident $field:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Default)]
-        pub struct $name { $($(#[doc = $field_doc])* pub $field: $kind,)* }
-
-        /// The values of the figures of the same name at one moment.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-        pub struct $values { $($(#[doc = $field_doc])* pub $field: u64,)* }
-
-        impl $name {
-            fn values(&self) -> $values {
-                $values { $($field: self.$field.get(),)* }
-            }
-        }
-
-        impl $values {
-            /// All of them, for exporters.
-            pub fn list(&self) -> Vec<Figure> {
-                vec![$(Figure {
-                    name: stringify!($field),
-                    help: concat!($($field_doc),*),
-                    value: self.$field,
-                    is_counter: stringify!($kind) == "Counter",
-                },)*]
-            }
-        }
-    };
-}
-
-figures! {
-    /// From our camera to the network.
-    Outgoing, OutgoingValues {
-        /// Pictures that came from the source.
-        Counter captured,
-        /// Pictures that the source delivered damaged or in a wrong size.
-        Counter capture_damaged,
-        /// Pictures that the source left out, judged by gaps in time. A camera that halves its rate in poor light counts here.
-        Counter capture_missed,
-        /// Times the source was opened.
-        Counter source_opens,
-        /// Captured pictures that a newer one replaced before the encoder took them.
-        Counter dropped_before_encode,
-        /// Pictures encoded.
-        Counter encoded,
-        /// Pictures that the rate control left out.
-        Counter skipped_by_rate_control,
-        /// Failures of the encoder.
-        Counter encode_errors,
-        /// Keyframes encoded.
-        Counter keyframes,
-        /// Keyframes that the far end asked for (PLI or FIR).
-        Counter keyframe_requests,
-        /// Access units that were dropped because the link was behind.
-        Counter dropped_before_send,
-        /// Access units handed to the network.
-        Counter sent,
-        /// Their bytes, without RTP headers.
-        Counter bytes,
-        /// RTP packets sent again on request.
-        Counter retransmitted_packets,
-        /// The bitrate that the encoder is asked for now, bits per second.
-        Gauge target_bps,
-        /// Width of the encoded picture in pixels.
-        Gauge width,
-        /// Height of the encoded picture in pixels.
-        Gauge height,
-        /// Packet loss that the far end reports, in millionths.
-        Gauge loss_ppm,
-    }
-}
-
-figures! {
-    /// From the network to our display.
-    Incoming, IncomingValues {
-        /// RTP packets that came.
-        Counter packets,
-        /// RTP packets that never came, repair included.
-        Counter lost_packets,
-        /// RTP packets that came late through repair.
-        Counter recovered_packets,
-        /// Access units that came whole.
-        Counter received,
-        /// Their bytes.
-        Counter bytes,
-        /// Access units that were damaged by loss and not decoded.
-        Counter damaged,
-        /// Access units that were dropped because the decoder was behind.
-        Counter dropped_before_decode,
-        /// Pictures decoded.
-        Counter decoded,
-        /// Failures of the decoder.
-        Counter decode_errors,
-        /// Keyframes that came.
-        Counter keyframes,
-        /// Keyframes that we asked for (PLI).
-        Counter keyframe_requests,
-        /// Decoded pictures that a newer one replaced before the display took them.
-        Counter dropped_before_present,
-        /// Pictures presented (an agent without display counts decoded pictures).
-        Counter presented,
-        /// Width of the picture presented last.
-        Gauge width,
-        /// Height of the picture presented last.
-        Gauge height,
-    }
-}
-
-figures! {
-    /// The link as a whole.
-    LinkFigures, LinkValues {
-        /// Connection attempts.
-        Counter attempts,
-        /// Connections that came up.
-        Counter connects,
-        /// Times the far end's picture stopped for more than a second.
-        Counter stalls,
-        /// Offers, answers or certificates that did not carry the pinned fingerprint.
-        Counter rejected_identities,
-        /// Signalling messages that were refused: malformed, too large, too many, out of turn.
-        Counter rejected_messages,
-        /// Round-trip time of the media path in microseconds; 0 while unknown.
-        Gauge round_trip_us,
-        /// Failures of the display's device that were recovered from.
-        Counter display_recoveries,
-    }
-}
 
 /// All figures of one portal. Shared as `Arc<Figures>`; every part writes its own.
 #[derive(Debug)]
@@ -196,27 +60,6 @@ struct Totals {
     received_bytes: u64,
     presented: u64,
     cpu: Duration,
-}
-
-/// What happened in the last interval between two ticks, per second: one point of the plots.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Pictures captured per second.
-    pub captured_fps: f64,
-    /// Pictures sent per second.
-    pub sent_fps: f64,
-    /// Bits sent per second.
-    pub sent_bps: f64,
-    /// Pictures received per second.
-    pub received_fps: f64,
-    /// Bits received per second.
-    pub received_bps: f64,
-    /// Pictures presented per second.
-    pub presented_fps: f64,
-    /// Median age of the pictures presented in the window, in milliseconds; 0 when there were none.
-    pub latency_ms: f64,
-    /// Share of one core that this process used.
-    pub cpu_cores: f64,
 }
 
 /// How many samples are kept for the plots: two minutes at one a second.
@@ -349,45 +192,6 @@ impl Figures {
     fn lock_rates(&self) -> std::sync::MutexGuard<'_, Rates> {
         self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-/// All figures at one moment: what `/status`, `/metrics`, the overlay, the log and the demo's report show.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Seconds since the process started.
-    pub uptime_s: f64,
-    /// From our camera to the network.
-    pub outgoing: OutgoingValues,
-    /// From the network to our display.
-    pub incoming: IncomingValues,
-    /// The link as a whole.
-    pub link: LinkValues,
-    /// Rates of the last second.
-    pub now: Sample,
-    /// Capture at the far end → presented here.
-    pub latency: Latency,
-    /// Converting and drawing a captured picture.
-    pub capture_time: Latency,
-    /// Encoding.
-    pub encode_time: Latency,
-    /// First packet → whole access unit.
-    pub assemble_time: Latency,
-    /// Decoding.
-    pub decode_time: Latency,
-    /// Uploading to the GPU.
-    pub upload_time: Latency,
-    /// Decoded → presented.
-    pub present_time: Latency,
-    /// From the start of the process to the first connection, in milliseconds.
-    pub first_connected_ms: Option<f64>,
-    /// From the start of the process to the first remote picture presented, in milliseconds.
-    pub first_picture_ms: Option<f64>,
-    /// Seconds since the last remote picture was presented.
-    pub last_presented_s: Option<f64>,
-    /// Processor time since the start, in seconds.
-    pub cpu_s: f64,
-    /// Resident memory.
-    pub resident_bytes: u64,
 }
 
 #[cfg(test)]

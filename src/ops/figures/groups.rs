@@ -1,0 +1,202 @@
+//! The figures themselves, by direction: what there is to count, with the words that `/metrics` explains it in.
+
+use crate::ops::measure::{Counter, Gauge};
+use serde::{Deserialize, Serialize};
+
+/// One figure, for those who list them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name within its group.
+    pub name: &'static str,
+    /// What it counts, in words.
+    pub help: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// Whether it only grows.
+    pub is_counter: bool,
+}
+
+macro_rules! figures {
+    ($(#[$doc:meta])* $name:ident, $values:ident { $($(#[doc = $field_doc:literal])* $kind:ident $field:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub struct $name { $($(#[doc = $field_doc])* pub $field: $kind,)* }
+
+        /// The values of the figures of the same name at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub struct $values { $($(#[doc = $field_doc])* pub $field: u64,)* }
+
+        impl $name {
+            pub(super) fn values(&self) -> $values {
+                $values { $($field: self.$field.get(),)* }
+            }
+        }
+
+        impl $values {
+            /// All of them, for exporters.
+            pub fn list(&self) -> Vec<Figure> {
+                vec![$(Figure {
+                    name: stringify!($field),
+                    help: concat!($($field_doc),*),
+                    value: self.$field,
+                    is_counter: stringify!($kind) == "Counter",
+                },)*]
+            }
+        }
+    };
+}
+
+figures! {
+    /// From our camera to the network.
+    Outgoing, OutgoingValues {
+        /// Pictures that came from the source.
+        Counter captured,
+        /// Pictures that the source delivered damaged or in a wrong size.
+        Counter capture_damaged,
+        /// Pictures that the source left out, judged by gaps in time. A camera that halves its rate in poor light counts here.
+        Counter capture_missed,
+        /// Times the source was opened.
+        Counter source_opens,
+        /// Captured pictures that a newer one replaced before the encoder took them.
+        Counter dropped_before_encode,
+        /// Pictures encoded.
+        Counter encoded,
+        /// Pictures that the rate control left out.
+        Counter skipped_by_rate_control,
+        /// Failures of the encoder.
+        Counter encode_errors,
+        /// Keyframes encoded.
+        Counter keyframes,
+        /// Keyframes that the far end asked for (PLI or FIR).
+        Counter keyframe_requests,
+        /// Access units that were dropped because the link was behind.
+        Counter dropped_before_send,
+        /// Access units handed to the network.
+        Counter sent,
+        /// Their bytes, without RTP headers.
+        Counter bytes,
+        /// RTP packets sent again on request.
+        Counter retransmitted_packets,
+        /// The bitrate that the encoder is asked for now, bits per second.
+        Gauge target_bps,
+        /// Width of the encoded picture in pixels.
+        Gauge width,
+        /// Height of the encoded picture in pixels.
+        Gauge height,
+        /// Packet loss that the far end reports, in millionths.
+        Gauge loss_ppm,
+        /// What the congestion controller thinks that the path carries, bits per second.
+        Gauge estimate_bps,
+        /// All RTP really sent, repairs and probes included, bits per second.
+        Gauge send_rate_bps,
+        /// How long a packet waits in the pacer now, in microseconds.
+        Gauge pacer_queue_us,
+        /// Times the congestion controller probed whether the path carries more.
+        Counter probes,
+        /// Pictures per second that the encoder is to make now.
+        Gauge fps,
+        /// Why pictures have the size that they have: the code of a [`SizeReason`].
+        Gauge size_reason,
+        /// Times the encoded size was changed.
+        Counter size_changes,
+        /// Repairs that the far end asked for and did not get: too old, or more than the path has room for.
+        Counter repairs_refused,
+    }
+}
+
+figures! {
+    /// From the network to our display.
+    Incoming, IncomingValues {
+        /// RTP packets that came.
+        Counter packets,
+        /// RTP packets that never came, repair included.
+        Counter lost_packets,
+        /// RTP packets that came late through repair.
+        Counter recovered_packets,
+        /// Access units that came whole.
+        Counter received,
+        /// Their bytes.
+        Counter bytes,
+        /// Access units that were damaged by loss and not decoded.
+        Counter damaged,
+        /// Access units that were dropped because the decoder was behind.
+        Counter dropped_before_decode,
+        /// Pictures decoded.
+        Counter decoded,
+        /// Failures of the decoder.
+        Counter decode_errors,
+        /// Keyframes that came.
+        Counter keyframes,
+        /// Keyframes that we asked for (PLI).
+        Counter keyframe_requests,
+        /// Decoded pictures that a newer one replaced before the display took them.
+        Counter dropped_before_present,
+        /// Pictures presented (an agent without display counts decoded pictures).
+        Counter presented,
+        /// Width of the picture presented last.
+        Gauge width,
+        /// Height of the picture presented last.
+        Gauge height,
+        /// RTP packets that we asked to be sent again, each request of each packet counted.
+        Counter repair_requests,
+        /// Jitter of the packets' arrival (RFC 3550), in microseconds.
+        Gauge jitter_us,
+        /// How long whole pictures are held back now so that they are shown evenly, in microseconds.
+        Gauge playout_delay_us,
+        /// Times the picture stood still: a gap between two pictures presented that was longer than three usual ones and than a usual one and 150 ms.
+        Counter freezes,
+        /// How long the picture stood still in all, in milliseconds.
+        Counter frozen_ms,
+        /// Pictures that came whole, but after the time at which they were to be shown.
+        Counter late_pictures,
+    }
+}
+
+figures! {
+    /// The link as a whole.
+    LinkFigures, LinkValues {
+        /// Connection attempts.
+        Counter attempts,
+        /// Connections that came up.
+        Counter connects,
+        /// Times the far end's picture stopped for more than a second.
+        Counter stalls,
+        /// Offers, answers or certificates that did not carry the pinned fingerprint.
+        Counter rejected_identities,
+        /// Signalling messages that were refused: malformed, too large, too many, out of turn.
+        Counter rejected_messages,
+        /// Round-trip time of the media path in microseconds; 0 while unknown.
+        Gauge round_trip_us,
+        /// Failures of the display's device that were recovered from.
+        Counter display_recoveries,
+    }
+}
+
+/// Why pictures are encoded in the size that they have. The figure `size_reason` holds its code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SizeReason {
+    /// The full size of the source: nothing stands in its way.
+    #[default]
+    Full,
+    /// The path carries too little for a larger size.
+    Path,
+}
+
+impl SizeReason {
+    /// Every one, for those who list or test them all.
+    pub const ALL: [Self; 2] = [Self::Full, Self::Path];
+
+    /// The figure that stands for it.
+    pub const fn code(self) -> u64 {
+        match self {
+            Self::Full => 0,
+            Self::Path => 1,
+        }
+    }
+
+    /// Whom a figure stands for; `None` if it is nobody's.
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}

@@ -1,0 +1,65 @@
+//! The figures at one moment, for those who show them.
+
+use super::groups::{IncomingValues, LinkValues, OutgoingValues};
+use crate::ops::measure::Latency;
+use serde::{Deserialize, Serialize};
+
+/// What happened in the last interval between two ticks, per second: one point of the plots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Pictures captured per second.
+    pub captured_fps: f64,
+    /// Pictures sent per second.
+    pub sent_fps: f64,
+    /// Bits sent per second.
+    pub sent_bps: f64,
+    /// Pictures received per second.
+    pub received_fps: f64,
+    /// Bits received per second.
+    pub received_bps: f64,
+    /// Pictures presented per second.
+    pub presented_fps: f64,
+    /// Median age of the pictures presented in the window, in milliseconds; 0 when there were none.
+    pub latency_ms: f64,
+    /// Share of one core that this process used.
+    pub cpu_cores: f64,
+}
+
+/// All figures at one moment: what `/status`, `/metrics`, the overlay, the log and the demo's report show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Seconds since the process started.
+    pub uptime_s: f64,
+    /// From our camera to the network.
+    pub outgoing: OutgoingValues,
+    /// From the network to our display.
+    pub incoming: IncomingValues,
+    /// The link as a whole.
+    pub link: LinkValues,
+    /// Rates of the last second.
+    pub now: Sample,
+    /// Capture at the far end → presented here.
+    pub latency: Latency,
+    /// Converting and drawing a captured picture.
+    pub capture_time: Latency,
+    /// Encoding.
+    pub encode_time: Latency,
+    /// First packet → whole access unit.
+    pub assemble_time: Latency,
+    /// Decoding.
+    pub decode_time: Latency,
+    /// Uploading to the GPU.
+    pub upload_time: Latency,
+    /// Decoded → presented.
+    pub present_time: Latency,
+    /// From the start of the process to the first connection, in milliseconds.
+    pub first_connected_ms: Option<f64>,
+    /// From the start of the process to the first remote picture presented, in milliseconds.
+    pub first_picture_ms: Option<f64>,
+    /// Seconds since the last remote picture was presented.
+    pub last_presented_s: Option<f64>,
+    /// Processor time since the start, in seconds.
+    pub cpu_s: f64,
+    /// Resident memory.
+    pub resident_bytes: u64,
+}
