@@ -53,6 +53,8 @@ pub struct Unit {
     pub keyframe: bool,
     /// From [`Packet::captured`].
     pub captured: Option<Duration>,
+    /// From [`Packet::timestamp`].
+    pub timestamp: u32,
     /// When its first packet came.
     pub first_arrived: Instant,
 }
@@ -122,6 +124,13 @@ impl Assembler {
     /// Whether nothing can be delivered before a keyframe comes.
     pub fn wants_keyframe(&self) -> bool {
         self.wants_keyframe
+    }
+
+    /// When the first packet came of a keyframe that is still under way: some of its packets are here and none is given up.
+    pub fn keyframe_begun(&self) -> Option<Instant> {
+        let building = self.building.as_ref().filter(|building| !building.damaged && (building.sps || building.idr));
+        let mut waiting = self.window.iter().flatten().filter(|packet| begins_keyframe(&packet.payload));
+        building.map(|building| building.first_arrived).or_else(|| waiting.next().map(|packet| packet.arrived))
     }
 
     /// From now on nothing is delivered before a keyframe comes: for a consumer that had to drop one.
@@ -258,6 +267,7 @@ impl Assembler {
             data: data.freeze(),
             keyframe,
             captured: building.captured,
+            timestamp: building.timestamp,
             first_arrived: building.first_arrived,
         });
     }
@@ -330,6 +340,16 @@ fn note(building: &mut Building, kind: u8, body: &[u8]) {
 /// beginning of the slice header, is 0 exactly if its first bit is 1.
 fn is_top_slice(kind: u8, body: &[u8]) -> bool {
     matches!(kind, 1 | IDR) && body.first().is_some_and(|byte| byte & 0x80 != 0)
+}
+
+/// Whether a payload belongs to the beginning of a keyframe: it holds parameter sets or the first piece of an IDR slice.
+fn begins_keyframe(payload: &[u8]) -> bool {
+    let begins = |header: &u8| matches!(header & 0x1f, IDR | SPS);
+    match payload.first().map_or(0, |header| header & 0x1f) {
+        STAP_A => payload.get(3).is_some_and(begins),
+        FU_A => payload.get(1).is_some_and(|fragment| fragment & 0x80 != 0 && begins(fragment)),
+        _ => payload.first().is_some_and(begins),
+    }
 }
 
 /// Whether a payload can only be the first of an access unit, for the packet behind a gap.

@@ -1,11 +1,13 @@
-//! The far end's pictures on their way in: a task that drains the track, assembles access units and hands them to the decoder.
+//! The far end's pictures on their way in: a task that drains the track, hands whole access units to the decoder when they
+//! are due. What is waited for, and when a keyframe is asked for, is [`super::reception`]'s to say.
 //!
 //! The track's own queue holds 256 packets and drops when it is full, so it is drained by this task alone, which never decodes
 //! and never waits for the decoder.
 
-use super::assembler::{Assembler, Packet, Unit};
+use super::assembler::Packet;
 use super::capture_time;
 use super::peer::{Setup, Shared};
+use super::reception::Reception;
 use crate::codec::AccessUnit;
 use crossbeam_channel::{Sender, TrySendError};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -14,11 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
-
-/// Keyframes are asked for at most this often, plus a round trip: until then the one asked for may be on its way.
-const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
-/// Bounds of the time that packets wait for a repair: four round trips and some, so that a repair may be lost twice.
-const HOLD: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(600));
 
 /// Units that wait for a decoder whose queue is full. A repair releases at once all that came behind the gap: half a second of
 /// pictures at 60 a second. More than that means that the decoder is really behind.
@@ -55,27 +52,13 @@ impl Delivery {
 pub(super) struct Incoming {
     shared: Arc<Shared>,
     track: Arc<dyn TrackRemote>,
-    assembler: Assembler,
-    /// When a keyframe was last asked for. The far end sends one by itself at the beginning.
-    asked: Instant,
-    /// Somebody else wants a keyframe: the decoder, the state machine.
-    wanted: bool,
-    units: Vec<Unit>,
+    reception: Reception,
     backlog: VecDeque<AccessUnit>,
 }
 
 impl Incoming {
     pub fn new(shared: Arc<Shared>, track: Arc<dyn TrackRemote>) -> Self {
-        let assembler = Assembler::new(HOLD.0);
-        Self {
-            shared,
-            track,
-            assembler,
-            asked: Instant::now(),
-            wanted: false,
-            units: Vec::new(),
-            backlog: VecDeque::new(),
-        }
+        Self { shared, track, reception: Reception::new(Instant::now()), backlog: VecDeque::new() }
     }
 
     /// Runs until the track ends.
@@ -86,7 +69,7 @@ impl Incoming {
         loop {
             let now = Instant::now();
             let retry = (!self.backlog.is_empty()).then(|| now + RETRY);
-            let wake = [self.assembler.deadline(), self.keyframe_due(), retry].into_iter().flatten().min();
+            let wake = [self.reception.deadline(), retry].into_iter().flatten().min();
             let wake = wake.unwrap_or(now + Duration::from_secs(3600));
             tokio::select! {
                 event = track.poll() => match event {
@@ -95,9 +78,8 @@ impl Incoming {
                     None => return,
                 },
                 () = tokio::time::sleep_until(wake.into()) => {}
-                () = shared.keyframe_wanted.notified() => self.wanted = true,
+                () = shared.keyframe_wanted.notified() => self.reception.request_keyframe(),
             }
-            self.assembler.expire(Instant::now(), &mut self.units);
             self.collect();
             self.deliver();
             self.ask_for_keyframe(ssrc).await;
@@ -107,37 +89,32 @@ impl Incoming {
     fn packet(&mut self, packet: rtc::rtp::Packet) {
         let id = self.shared.capture_time_id.load(Ordering::Relaxed);
         let time = (id != 0).then(|| packet.header.get_extension(id)).flatten();
-        let packet = Packet {
+        self.reception.push(Packet {
             sequence: packet.header.sequence_number,
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
             captured: time.and_then(|bytes| capture_time::read(&bytes)),
             payload: packet.payload,
             arrived: Instant::now(),
-        };
-        self.assembler.push(packet, &mut self.units);
+        });
     }
 
-    /// Takes what the assembler has finished.
+    /// Takes the units that are due.
     fn collect(&mut self) {
-        let delivery = &self.shared.setup.delivery;
-        let figures = &self.shared.setup.figures;
-        let losses = self.assembler.take_losses();
-        figures.incoming.lost_packets.add(losses.packets);
-        figures.incoming.damaged.add(losses.units);
-        let verified = self.shared.verified.load(Ordering::Relaxed);
-        for unit in self.units.drain(..) {
+        let Setup { delivery, figures, .. } = &*self.shared.setup;
+        let (shared, backlog) = (&self.shared, &mut self.backlog);
+        let verified = shared.verified.load(Ordering::Relaxed);
+        let now = Instant::now();
+        self.reception.set_round_trip(Duration::from_micros(figures.link.round_trip_us.get()));
+        self.reception.poll(now, &mut |unit| {
             if !verified {
-                // The handshake is done, but nobody has compared the certificate yet.
-                self.assembler.require_keyframe();
-                continue;
+                return;
             }
-            let now = Instant::now();
             figures.assemble_time.record(now.saturating_duration_since(unit.first_arrived), now);
             let unit = AccessUnit {
                 data: unit.data,
                 keyframe: unit.keyframe,
-                captured: unit.captured.and_then(|far| self.shared.local_time(far)),
+                captured: unit.captured.and_then(|far| shared.local_time(far)),
                 number: delivery.next_number(),
             };
             figures.incoming.received.one();
@@ -145,8 +122,15 @@ impl Incoming {
             if unit.keyframe {
                 figures.incoming.keyframes.one();
             }
-            self.backlog.push_back(unit);
+            backlog.push_back(unit);
+        });
+        if !verified {
+            // The handshake is done, but nobody has compared the certificate yet.
+            self.reception.require_keyframe();
         }
+        let losses = self.reception.take_losses();
+        figures.incoming.lost_packets.add(losses.packets);
+        figures.incoming.damaged.add(losses.units);
     }
 
     /// Hands to the decoder what it has room for.
@@ -165,7 +149,7 @@ impl Incoming {
                 Err(TrySendError::Full(_)) => {
                     figures.incoming.dropped_before_decode.add(1 + self.backlog.len() as u64);
                     self.backlog.clear();
-                    self.assembler.require_keyframe();
+                    self.reception.require_keyframe();
                 }
                 // The decoder has ended, the program is about to.
                 Err(TrySendError::Disconnected(_)) => {}
@@ -173,23 +157,10 @@ impl Incoming {
         }
     }
 
-    fn round_trip(&self) -> Duration {
-        Duration::from_micros(self.shared.setup.figures.link.round_trip_us.get())
-    }
-
-    fn keyframe_due(&self) -> Option<Instant> {
-        let wanted = self.wanted || self.assembler.wants_keyframe();
-        wanted.then(|| self.asked + KEYFRAME_INTERVAL + self.round_trip())
-    }
-
     async fn ask_for_keyframe(&mut self, ssrc: u32) {
-        self.assembler.set_hold((self.round_trip() * 4 + HOLD.0 / 2).clamp(HOLD.0, HOLD.1));
-        let now = Instant::now();
-        if self.keyframe_due().is_none_or(|due| due > now) {
+        if !self.reception.keyframe_due(Instant::now()) {
             return;
         }
-        self.wanted = false;
-        self.asked = now;
         self.shared.setup.figures.incoming.keyframe_requests.one();
         let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
         if let Err(error) = self.track.write_rtcp(vec![Box::new(request)]).await {

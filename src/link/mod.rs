@@ -24,6 +24,7 @@
 //! | `session`, `peer` | the tasks and the connections |
 //! | `media_engine`, `interceptors` | what is negotiated, what each packet passes |
 //! | `packetizer`, `assembler` | access units to packets and back (pure) |
+//! | `reception`, `playout` | what is waited for, asked for, and presented when (pure) |
 //! | `congestion` | how fast to send (pure) |
 //! | `clock_offset`, `capture_time` | how old a picture is |
 //! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
@@ -52,6 +53,10 @@ mod packetizer;
 mod peer;
 #[cfg(test)]
 mod peer_tests;
+mod playout;
+pub mod reception;
+#[cfg(test)]
+mod reception_tests;
 mod runtime;
 mod sdp;
 mod session;
