@@ -140,7 +140,7 @@ impl Portal {
         let figures = Arc::new(Figures::new(started));
         let identity = Identity::load_or_create(&config.data.folder)?;
         let far_end = config.pairing.far_end;
-        let board = Arc::new(Board::new(far_end.is_some(), waker.clone()));
+        let board = Arc::new(Board::new(far_end.is_some(), Arc::clone(&figures), waker.clone()));
         let runtime =
             Builder::new_multi_thread().worker_threads(NETWORK_THREADS).thread_name("network").enable_all().build()?;
         let in_runtime = runtime.enter();
@@ -309,12 +309,14 @@ fn told_to_far_end(camera: &CameraState) -> FarCamera {
     }
 }
 
-/// Makes the rates once a second, for as long as the runtime lives.
+/// Makes the rates once a second, for as long as the runtime lives, and says when the link's quality has changed.
 async fn tick(figures: Arc<Figures>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
-        figures.tick(Instant::now());
+        if let Some(change) = figures.tick(Instant::now()) {
+            tracing::info!(quality = ?change.to, "{change}");
+        }
     }
 }
 

@@ -53,6 +53,9 @@ async fn status_is_json_with_everything() {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["fingerprint"], Fingerprint::of(b"x").to_string());
     assert_eq!(status["health"]["ok"], false);
+    for group in ["from_there", "to_there", "link"] {
+        assert!(status["in_words"][group].as_array().is_some_and(|lines| !lines.is_empty()), "{status}");
+    }
 }
 
 #[tokio::test]

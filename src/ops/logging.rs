@@ -1,6 +1,6 @@
 //! The log: lines for people or JSON, and once a minute a line that says how the portal does.
 
-use super::{CameraState, Figures, LinkState, Snapshot, View};
+use super::{CameraState, Figures, LinkState, Snapshot, View, Words};
 use crate::config::{Log, LogFormat};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -75,7 +75,6 @@ pub async fn report(figures: Arc<Figures>, view: watch::Receiver<View>) {
 
 /// How the portal does, in one line of plain words.
 pub fn summary(snapshot: &Snapshot, view: &View) -> String {
-    let (now, latency) = (&snapshot.now, &snapshot.latency);
     let mut line = match view.link {
         LinkState::Idle => "not paired".to_owned(),
         LinkState::Signalling => "looking for the far end".to_owned(),
@@ -99,22 +98,11 @@ pub fn summary(snapshot: &Snapshot, view: &View) -> String {
         }
         CameraState::Private => line += "; private",
     }
-    let _ = write!(line, "; shows {:.1} pictures/s at {:.2} Mb/s", now.presented_fps, now.received_bps / 1e6);
-    if latency.count > 0 {
-        let _ = write!(line, ", {:.0} ms old (95 of 100 within {:.0} ms)", latency.p50_ms, latency.p95_ms);
+    let words = Words::new(snapshot, view);
+    for (of, lines) in [("from there", words.from_there), ("to there", words.to_there), ("link", words.link)] {
+        let _ = write!(line, "; {of}: {}", lines.join(", "));
     }
-    let target_mbps = snapshot.outgoing.target_bps as f64 / 1e6;
-    let _ = write!(
-        line,
-        "; sends {:.1} pictures/s at {:.2} of {target_mbps:.2} Mb/s, {:.1} % lost on the way",
-        now.sent_fps,
-        now.sent_bps / 1e6,
-        snapshot.outgoing.loss_ppm as f64 / 1e4
-    );
-    if snapshot.link.round_trip_us > 0 {
-        let _ = write!(line, ", round trip {:.1} ms", snapshot.link.round_trip_us as f64 / 1e3);
-    }
-    let _ = write!(line, "; {:.2} cores, {} MB", now.cpu_cores, snapshot.resident_bytes / 1_000_000);
+    let _ = write!(line, "; {:.2} cores, {} MB", snapshot.now.cpu_cores, snapshot.resident_bytes / 1_000_000);
     line
 }
 
@@ -135,6 +123,7 @@ mod tests {
     fn says_how_it_does() {
         let figures = Figures::default();
         figures.outgoing.target_bps.set(2_500_000);
+        figures.outgoing.width.set(1280);
         figures.link.round_trip_us.set(1_234);
         let view = View {
             link: LinkState::Signalling,
@@ -144,16 +133,19 @@ mod tests {
         };
         let line = summary(&figures.snapshot(Instant::now()), &view);
         assert!(
-            line.starts_with("looking for the far end (10.0.0.2:7413: refused); no camera (unplugged); "),
+            line.starts_with(
+                "looking for the far end (10.0.0.2:7413: refused); no camera (unplugged); from there: nothing shown yet; "
+            ),
             "{line}"
         );
-        assert!(line.contains("of 2.50 Mb/s") && line.contains("round trip 1.2 ms"), "{line}");
+        assert!(line.contains("a target of 2.50 Mb/s") && line.contains("round trip 1.2 ms"), "{line}");
         let live = View { link: LinkState::Live, far_site: Some("Hilltop".into()), ..View::default() };
         let now = Instant::now();
         figures.presented(Some(now), now + Duration::from_millis(40));
+        figures.incoming.width.set(1280);
         let line = summary(&figures.snapshot(now), &live);
         assert!(
-            line.starts_with("live with Hilltop; camera starting; shows 0.0") && line.contains("40 ms old"),
+            line.starts_with("live with Hilltop; camera starting; from there: 1280x") && line.contains("40 ms old"),
             "{line}"
         );
     }

@@ -4,20 +4,25 @@
 //! log and the demo's report all read the same [`Snapshot`].
 
 mod figures;
+mod freezes;
 pub mod logging;
 mod measure;
 pub mod panics;
 mod path;
 mod process;
+mod quality;
 mod terminal;
 mod view;
+mod words;
 
 pub use figures::{
-    Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, Sample,
-    SizeReason, Snapshot,
+    Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Minute, Outgoing, OutgoingValues,
+    Sample, SizeReason, Snapshot,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use path::{CandidateKind, Path, Transport};
 pub use process::{ProcessUsage, process_usage};
+pub use quality::{Quality, QualityChange};
 pub use terminal::{say, try_say};
 pub use view::{CameraState, Command, FarCamera, LinkState, Slate, View};
+pub use words::Words;

@@ -2,8 +2,9 @@
 
 use crate::link;
 use crate::media::Waker;
-use crate::ops::{CameraState, Slate, View};
-use std::sync::{Mutex, PoisonError};
+use crate::ops::{CameraState, Figures, Slate, View};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// The one writer of the [`View`]. Shared by whoever has news; each change wakes the display.
@@ -11,6 +12,8 @@ use tokio::sync::watch;
 pub(super) struct Board {
     state: Mutex<State>,
     view: watch::Sender<View>,
+    /// Told which slate there is: what stands still under one is not frozen.
+    figures: Arc<Figures>,
     waker: Waker,
 }
 
@@ -24,11 +27,12 @@ struct State {
 
 impl Board {
     /// An empty board. `paired` says whether a far end is pinned: without one there is nothing to connect to.
-    pub(super) fn new(paired: bool, waker: Waker) -> Self {
+    pub(super) fn new(paired: bool, figures: Arc<Figures>, waker: Waker) -> Self {
         let link_slate = if paired { Slate::Connecting } else { Slate::NotPaired };
         let view = View { slate: link_slate, ..View::default() };
         let state = State { view: view.clone(), link_slate, private: false };
-        Self { state: Mutex::new(state), view: watch::Sender::new(view), waker }
+        figures.shows(link_slate, Instant::now());
+        Self { state: Mutex::new(state), view: watch::Sender::new(view), figures, waker }
     }
 
     /// A reader's end.
@@ -77,6 +81,7 @@ impl Board {
             changed
         });
         if changed {
+            self.figures.shows(state.view.slate, Instant::now());
             self.waker.wake();
         }
     }
@@ -100,7 +105,7 @@ mod tests {
 
     #[test]
     fn privacy_hides_the_far_end_whatever_the_link_says() {
-        let board = Board::new(true, Waker::new());
+        let board = Board::new(true, Arc::default(), Waker::new());
         let view = board.subscribe();
         board.link(live());
         assert_eq!(view.borrow().slate, Slate::Hidden);
@@ -113,6 +118,6 @@ mod tests {
 
     #[test]
     fn without_a_far_end_the_slate_says_so() {
-        assert_eq!(Board::new(false, Waker::new()).subscribe().borrow().slate, Slate::NotPaired);
+        assert_eq!(Board::new(false, Arc::default(), Waker::new()).subscribe().borrow().slate, Slate::NotPaired);
     }
 }

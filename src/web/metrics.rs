@@ -1,6 +1,9 @@
-//! The figures for Prometheus.
+//! The figures for Prometheus, by its conventions: base units (seconds, bits and ratios, whatever we count in), named in each
+//! figure's name; states and reasons as one figure per state, 1 for the one that it is.
 
-use crate::ops::{CameraState, FarCamera, Figure, Latency, LinkState, Slate, Snapshot, View};
+use crate::ops::{
+    CameraState, FarCamera, Figure, Latency, LinkState, Path, Quality, SizeReason, Slate, Snapshot, View,
+};
 use crate::pairing::Fingerprint;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -41,8 +44,15 @@ impl Collector for Exposition {
         info.encode(out.0.encode_descriptor("portal", "Which portal this is", None, info.metric_type())?)?;
 
         out.figures("outgoing", &snapshot.outgoing.list())?;
+        let reason = SizeReason::from_code(snapshot.outgoing.size_reason).map(word).unwrap_or_default();
+        let help = "Why pictures are encoded in the size that they have";
+        out.state("outgoing_size_reason", help, &SizeReason::ALL.map(word), &reason)?;
         out.figures("incoming", &snapshot.incoming.list())?;
         out.figures("link", &snapshot.link.list())?;
+        out.state("link_quality", "How good the link is", &Quality::ALL.map(word), &word(snapshot.quality))?;
+        if let Some(path) = &self.view.path {
+            out.path(path)?;
+        }
         out.rates(&snapshot.now)?;
         out.latencies(&[
             ("capture_to_present", &snapshot.latency),
@@ -99,6 +109,36 @@ fn word(state: impl Serialize) -> String {
     }
 }
 
+/// How a figure of ours becomes one in base units.
+struct Unit {
+    /// The end of our name.
+    suffix: &'static str,
+    /// What the help says of the unit.
+    words: &'static str,
+    /// The end of the exported name.
+    base: &'static str,
+    /// How many of ours are one base unit: divided by, for 0.025 and not 0.024999999999999998.
+    in_one: f64,
+}
+
+const UNITS: [Unit; 4] = [
+    Unit { suffix: "_us", words: " in microseconds", base: "_seconds", in_one: 1e6 },
+    Unit { suffix: "_ms", words: " in milliseconds", base: "_seconds", in_one: 1e3 },
+    Unit { suffix: "_bps", words: " in bits per second", base: "_bits_per_second", in_one: 1.0 },
+    Unit { suffix: "_ppm", words: " in millionths", base: "_ratio", in_one: 1e6 },
+];
+
+impl Unit {
+    fn name(&self, name: &str) -> String {
+        name.strip_suffix(self.suffix).unwrap_or(name).to_owned() + self.base
+    }
+}
+
+/// The unit that a figure of this name is told in, unless it is a plain number.
+fn in_base_units(name: &str) -> Option<&'static Unit> {
+    UNITS.iter().find(|unit| name.ends_with(unit.suffix))
+}
+
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
@@ -110,15 +150,23 @@ impl Out<'_> {
         counter.encode(self.0.encode_descriptor(name, help, None, counter.metric_type())?)
     }
 
-    /// Each figure of a group, whichever there are.
+    /// Each figure of a group, whichever there are. The reason of a size is a state, and told as such.
     fn figures(&mut self, group: &str, figures: &[Figure]) -> fmt::Result {
-        for figure in figures {
+        for figure in figures.iter().filter(|figure| figure.name != "size_reason") {
             let name = format!("{group}_{}", figure.name);
             let help = figure.help.trim().trim_end_matches('.');
-            if figure.is_counter {
-                self.counter(&name, help, ConstCounter::new(figure.value))?;
-            } else {
-                self.gauge(&name, help, ConstGauge::new(figure.value))?;
+            match (in_base_units(&name), figure.is_counter) {
+                (Some(unit), counter) => {
+                    let (name, help) = (unit.name(&name), help.replace(unit.words, ""));
+                    let value = figure.value as f64 / unit.in_one;
+                    if counter {
+                        self.counter(&name, &help, ConstCounter::new(value))?;
+                    } else {
+                        self.gauge(&name, &help, ConstGauge::new(value))?;
+                    }
+                }
+                (None, true) => self.counter(&name, help, ConstCounter::new(figure.value))?,
+                (None, false) => self.gauge(&name, help, ConstGauge::new(figure.value))?,
             }
         }
         Ok(())
@@ -129,10 +177,24 @@ impl Out<'_> {
         let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(sample) else { return Ok(()) };
         for (name, value) in fields {
             if let Some(value) = value.as_f64() {
-                self.gauge(&format!("now_{name}"), "Of the last second", ConstGauge::new(value))?;
+                let name = format!("now_{name}");
+                let (name, value) = match in_base_units(&name) {
+                    Some(unit) => (unit.name(&name), value / unit.in_one),
+                    None => (name, value),
+                };
+                self.gauge(&name, "Of the last second", ConstGauge::new(value))?;
             }
         }
         Ok(())
+    }
+
+    /// The path in use: 1, with what it is as labels.
+    fn path(&mut self, path: &Path) -> fmt::Result {
+        let (local, remote, transport) = (word(path.local), word(path.remote), word(path.transport));
+        let labels = [("local", local.as_str()), ("remote", remote.as_str()), ("transport", transport.as_str())];
+        let help = "The way that packets take; absent while there is none";
+        let mut family = self.0.encode_descriptor("link_path", help, None, ConstGauge::new(1u64).metric_type())?;
+        ConstGauge::new(1u64).encode(family.encode_family(&labels)?)
     }
 
     fn latencies(&mut self, stages: &[(&str, &Latency)]) -> fmt::Result {
@@ -170,7 +232,7 @@ impl Out<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Figures;
+    use crate::ops::{CandidateKind, Figures, Transport};
     use std::time::{Duration, Instant};
 
     fn exposed(figures: &Figures, view: View) -> String {
@@ -191,15 +253,50 @@ mod tests {
         for (group, list) in groups {
             assert!(!list.is_empty());
             for figure in list {
+                let name = format!("{group}_{}", figure.name);
+                let name = in_base_units(&name).map_or(name.clone(), |unit| unit.name(&name));
                 let suffix = if figure.is_counter { "_total" } else { "" };
-                let line = format!("\nscreen_portal_{group}_{}{suffix} ", figure.name);
+                let rest = if figure.name == "size_reason" { "{state=\"full\"} 1" } else { " " };
+                let line = format!("\nscreen_portal_{name}{suffix}{rest}");
                 assert!(text.contains(&line), "{line} in {text}");
             }
         }
         assert!(text.contains("\nscreen_portal_outgoing_captured_total 7\n"), "{text}");
-        assert!(text.contains("\nscreen_portal_outgoing_target_bps 2500000\n"), "{text}");
+        assert!(text.contains("\nscreen_portal_outgoing_target_bits_per_second 2500000.0\n"), "{text}");
         assert!(text.contains("# HELP screen_portal_outgoing_captured Pictures that came from the source\n"), "{text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    /// Whoever reads the name or the help of a figure must not take it for another unit than it is.
+    #[test]
+    fn figures_are_in_base_units() {
+        let figures = Figures::default();
+        figures.outgoing.loss_ppm.set(25_000);
+        figures.outgoing.estimate_bps.set(900_000);
+        figures.outgoing.size_reason.set(SizeReason::Path.code());
+        figures.incoming.jitter_us.set(1_500);
+        figures.incoming.frozen_ms.add(2_500);
+        let path = Path { local: CandidateKind::Host, remote: CandidateKind::Relayed, transport: Transport::Udp };
+        let text = exposed(&figures, View { path: Some(path), ..View::default() });
+        for line in [
+            "screen_portal_outgoing_loss_ratio 0.025",
+            "screen_portal_outgoing_estimate_bits_per_second 900000.0",
+            "screen_portal_outgoing_size_reason{state=\"full\"} 0",
+            "screen_portal_outgoing_size_reason{state=\"path\"} 1",
+            "screen_portal_incoming_jitter_seconds 0.0015",
+            "screen_portal_incoming_frozen_seconds_total 2.5",
+            "screen_portal_link_quality{state=\"unknown\"} 1",
+            "screen_portal_link_path{local=\"host\",remote=\"relayed\",transport=\"udp\"} 1",
+            "screen_portal_now_latency_seconds 0.0",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line} is not in {text}");
+        }
+        for line in text.lines() {
+            let name = line.split([' ', '{']).nth(usize::from(line.starts_with('#')) * 2).unwrap_or_default();
+            assert!(["_us", "_ms", "_bps", "_ppm"].iter().all(|unit| !name.ends_with(unit)), "{line}");
+            assert!(["micro", "milli", " bits per"].iter().all(|unit| !line.contains(unit)), "{line}");
+        }
+        assert!(!exposed(&figures, View::default()).contains("link_path"), "what is not known is left out");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::health::{Health, health};
 use super::metrics;
-use crate::ops::{Figures, Snapshot, View};
+use crate::ops::{Figures, Snapshot, View, Words};
 use crate::pairing::Fingerprint;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -31,6 +31,8 @@ struct Status {
     version: &'static str,
     fingerprint: Fingerprint,
     health: Health,
+    /// What the overlay and the log say, for people who look.
+    in_words: Words,
     view: View,
     figures: Snapshot,
 }
@@ -50,13 +52,15 @@ pub fn router(sight: Sight) -> Router {
 
 async fn status(State(sight): State<Sight>) -> Response {
     let view = sight.view.borrow().clone();
+    let figures = sight.figures.snapshot(Instant::now());
     let status = Status {
         program: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         fingerprint: sight.fingerprint,
         health: health(&view),
+        in_words: Words::new(&figures, &view),
         view,
-        figures: sight.figures.snapshot(Instant::now()),
+        figures,
     };
     ([NO_STORE], Json(status)).into_response()
 }

@@ -1,8 +1,8 @@
-//! The info overlay: the link's state, the figures of both directions, and two minutes of each as a plot.
+//! The info overlay: the link's state, the figures of both directions in the words of [`Words`], and two minutes of them as plots.
 
 use super::super::canvas::{Block, Canvas};
 use super::{BRIGHT, FIELD, Fonts, Overlays, PANEL, SOFT, Shown, set_visible, text};
-use crate::ops::{CameraState, Figures, LinkState, Sample, Snapshot, View};
+use crate::ops::{CameraState, Figures, LinkState, Sample, Snapshot, View, Words};
 use bevy::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ pub struct InfoPlugin {
 }
 
 const REFRESH: Duration = Duration::from_millis(950);
+
+/// Height of all text but the headline, in hundredths of the window's smaller side.
+const SMALL: f32 = 2.3;
 
 /// Bars of a plot: each stands for two samples.
 const BARS: usize = 60;
@@ -36,8 +39,9 @@ struct Root;
 enum Line {
     State,
     Trouble,
-    Incoming,
-    Outgoing,
+    FromThere,
+    ToThere,
+    Link,
     Machine,
     Value(Plot),
 }
@@ -63,10 +67,10 @@ impl Plot {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Latency => "Latency, their camera to this screen",
-            Self::FpsIn => "Pictures shown per second",
+            Self::Latency => "Age of their picture on this screen",
+            Self::FpsIn => "Shown per second",
             Self::RateIn => "Received",
-            Self::FpsOut => "Pictures sent per second",
+            Self::FpsOut => "Sent per second",
             Self::RateOut => "Sent",
         }
     }
@@ -143,36 +147,65 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
     };
     let line = |line, font: &Handle<Font>, size, colour| (line, text(font, size, colour, ""));
     add(line(Line::State, &fonts.semi_bold, 3.4, BRIGHT));
-    for (kind, colour) in
-        [(Line::Trouble, SOFT), (Line::Incoming, BRIGHT), (Line::Outgoing, BRIGHT), (Line::Machine, SOFT)]
-    {
-        add(line(kind, &fonts.medium, 2.3, colour));
-    }
-    for plot in Plot::ALL {
-        let head = commands
+    add(line(Line::Trouble, &fonts.medium, SMALL, SOFT));
+    for (title, kind, colour) in [
+        ("From there", Line::FromThere, Plot::FpsIn.colour()),
+        ("To there", Line::ToThere, Plot::FpsOut.colour()),
+        ("Between", Line::Link, Plot::Latency.colour()),
+    ] {
+        let title_width = Node { width: vmin(13), flex_shrink: 0.0, ..default() };
+        let group = commands
             .spawn((
-                Node { justify_content: JustifyContent::SpaceBetween, margin: UiRect::top(vmin(0.8)), ..default() },
+                Node::default(),
                 children![
-                    text(&fonts.medium, 2.3, SOFT, plot.title()),
-                    (Line::Value(plot), text(&fonts.semi_bold, 2.5, plot.colour(), "")),
+                    (title_width, children![text(&fonts.semi_bold, SMALL, colour, title)]),
+                    (kind, text(&fonts.medium, SMALL, BRIGHT, "")),
                 ],
             ))
             .id();
-        let field = Node {
-            height: vmin(6.5),
-            align_items: AlignItems::End,
-            column_gap: px(1),
-            border_radius: BorderRadius::all(vmin(0.5)),
-            ..default()
-        };
-        let field = commands.spawn((field, BackgroundColor(FIELD))).id();
-        for index in 0..BARS {
-            let bar = Node { flex_grow: 1.0, flex_basis: px(0), height: percent(0), ..default() };
-            let bar = commands.spawn((Bar { plot, index }, bar, BackgroundColor(plot.colour()))).id();
-            commands.entity(field).add_child(bar);
-        }
-        commands.entity(root).add_children(&[head, field]);
+        commands.entity(root).add_child(group);
     }
+    let machine = commands.spawn((Line::Machine, text(&fonts.medium, SMALL, SOFT, ""))).id();
+    commands.entity(root).add_child(machine);
+    for plots in [&[Plot::Latency][..], &[Plot::FpsIn, Plot::FpsOut], &[Plot::RateIn, Plot::RateOut]] {
+        let row = commands.spawn(Node { column_gap: vmin(2.4), ..default() }).id();
+        for plot in plots {
+            let plot = spawn_plot(&mut commands, &fonts, *plot);
+            commands.entity(row).add_child(plot);
+        }
+        commands.entity(root).add_child(row);
+    }
+}
+
+/// A plot with its title and its newest value; shares its row evenly with the others in it.
+fn spawn_plot(commands: &mut Commands, fonts: &Fonts, plot: Plot) -> Entity {
+    let column = Node { flex_direction: FlexDirection::Column, flex_grow: 1.0, flex_basis: px(0), ..default() };
+    let column = commands.spawn(column).id();
+    let head = commands
+        .spawn((
+            Node { justify_content: JustifyContent::SpaceBetween, margin: UiRect::top(vmin(0.6)), ..default() },
+            children![
+                text(&fonts.medium, SMALL, SOFT, plot.title()),
+                (Line::Value(plot), text(&fonts.semi_bold, SMALL, plot.colour(), "")),
+            ],
+        ))
+        .id();
+    let field = Node {
+        height: vmin(6.5),
+        margin: UiRect::top(vmin(0.6)),
+        align_items: AlignItems::End,
+        column_gap: px(1),
+        border_radius: BorderRadius::all(vmin(0.5)),
+        ..default()
+    };
+    let field = commands.spawn((field, BackgroundColor(FIELD))).id();
+    for index in 0..BARS {
+        let bar = Node { flex_grow: 1.0, flex_basis: px(0), height: percent(0), ..default() };
+        let bar = commands.spawn((Bar { plot, index }, bar, BackgroundColor(plot.colour()))).id();
+        commands.entity(field).add_child(bar);
+    }
+    commands.entity(column).add_children(&[head, field]);
+    column
 }
 
 fn refresh(
@@ -196,13 +229,15 @@ fn refresh(
     source.refreshed = Some(now);
     let Source { figures, site, history, .. } = &mut *source;
     let snapshot = figures.snapshot(now);
+    let words = Words::new(&snapshot, &shown.0);
     figures.history(history);
     for (line, mut text) in &mut lines {
         text.0 = match line {
             Line::State => headline(site, &shown.0),
             Line::Trouble => trouble(&shown.0),
-            Line::Incoming => incoming(&snapshot),
-            Line::Outgoing => outgoing(&snapshot),
+            Line::FromThere => words.from_there.join("\n"),
+            Line::ToThere => words.to_there.join("\n"),
+            Line::Link => words.link.join("\n"),
             Line::Machine => machine(&snapshot),
             Line::Value(plot) => plot.words(history.last().map_or(0.0, |sample| plot.value(sample))),
         };
@@ -253,36 +288,11 @@ fn trouble(view: &View) -> String {
 }
 
 /// Characters that fit into a line of the panel.
-const LINE: usize = 58;
+const LINE: usize = 66;
 
 /// As much of a text as fits.
 fn cut(text: &str, fits: usize) -> String {
     if text.chars().count() <= fits { text.to_owned() } else { text.chars().take(fits - 1).chain(['…']).collect() }
-}
-
-fn size(width: u64, height: u64) -> String {
-    if width == 0 { "nothing yet".to_owned() } else { format!("{width}x{height}") }
-}
-
-fn incoming(snapshot: &Snapshot) -> String {
-    let (latency, values) = (snapshot.latency, snapshot.incoming);
-    let latency = if latency.count == 0 {
-        "latency unknown".to_owned()
-    } else {
-        format!("latency {:.0} / {:.0} / {:.0} ms  (p50 / p95 / max)", latency.p50_ms, latency.p95_ms, latency.max_ms)
-    };
-    format!("In   {}   {latency}", size(values.width, values.height))
-}
-
-fn outgoing(snapshot: &Snapshot) -> String {
-    let values = snapshot.outgoing;
-    format!(
-        "Out   {}   target {:.2} Mb/s   loss {:.1} %   round trip {:.0} ms",
-        size(values.width, values.height),
-        values.target_bps as f64 / 1e6,
-        values.loss_ppm as f64 / 1e4,
-        snapshot.link.round_trip_us as f64 / 1e3,
-    )
 }
 
 fn machine(snapshot: &Snapshot) -> String {

@@ -33,14 +33,14 @@ impl Overlays {
         self.self_view = !self.self_view;
     }
 
-    /// Shows or hides the figures.
+    /// Shows or hides the figures. They take the place of the keys: in a narrow window there is room for one of the two.
     pub fn toggle_info(&mut self) {
-        self.info = self.allowed && !self.info;
+        (self.info, self.help) = (self.allowed && !self.info, false);
     }
 
-    /// Shows or hides the keys.
+    /// Shows or hides the keys, which take the place of the figures.
     pub fn toggle_help(&mut self) {
-        self.help = self.allowed && !self.help;
+        (self.help, self.info) = (self.allowed && !self.help, false);
     }
 
     /// Hides figures and keys.
@@ -128,4 +128,28 @@ fn text(font: &Handle<Font>, size: f32, color: Color, text: &str) -> impl Bundle
         TextColor(color),
         TextLayout::no_wrap(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_and_keys_take_turns() {
+        let mut overlays = Overlays::new(true, false);
+        let mut shown = |press: fn(&mut Overlays)| {
+            press(&mut overlays);
+            (overlays.info, overlays.help)
+        };
+        assert_eq!(shown(Overlays::toggle_info), (true, false));
+        assert_eq!(shown(Overlays::toggle_help), (false, true));
+        assert_eq!(shown(Overlays::toggle_info), (true, false));
+        assert_eq!(shown(Overlays::toggle_info), (false, false));
+        assert_eq!(shown(Overlays::toggle_help), (false, true));
+        assert_eq!(shown(Overlays::close), (false, false));
+        let mut never = Overlays::new(false, false);
+        never.toggle_info();
+        never.toggle_help();
+        assert_eq!((never.info, never.help), (false, false));
+    }
 }

@@ -77,19 +77,19 @@ figures! {
         Counter bytes,
         /// RTP packets sent again on request.
         Counter retransmitted_packets,
-        /// The bitrate that the encoder is asked for now, bits per second.
+        /// The bitrate in bits per second that the encoder is asked for now.
         Gauge target_bps,
         /// Width of the encoded picture in pixels.
         Gauge width,
         /// Height of the encoded picture in pixels.
         Gauge height,
-        /// Packet loss that the far end reports, in millionths.
+        /// The share in millionths of our packets that the far end reports lost.
         Gauge loss_ppm,
-        /// What the congestion controller thinks that the path carries, bits per second.
+        /// The bitrate in bits per second that the congestion controller thinks the path carries.
         Gauge estimate_bps,
-        /// All RTP really sent, repairs and probes included, bits per second.
+        /// The rate in bits per second of all RTP really sent, repairs and probes included.
         Gauge send_rate_bps,
-        /// How long a packet waits in the pacer now, in microseconds.
+        /// The time in microseconds that a packet waits in the pacer now.
         Gauge pacer_queue_us,
         /// Times the congestion controller probed whether the path carries more.
         Counter probes,
@@ -139,14 +139,16 @@ figures! {
         Gauge height,
         /// RTP packets that we asked to be sent again, each request of each packet counted.
         Counter repair_requests,
-        /// Jitter of the packets' arrival (RFC 3550), in microseconds.
+        /// Jitter in microseconds of the packets' arrival (RFC 3550).
         Gauge jitter_us,
-        /// How long whole pictures are held back now so that they are shown evenly, in microseconds.
+        /// The time in microseconds that whole pictures are held back now so that they are shown evenly.
         Gauge playout_delay_us,
-        /// Times the picture stood still: a gap between two pictures presented that was longer than three usual ones and than a usual one and 150 ms.
+        /// Times the picture stood still: a gap between two pictures of at least three usual gaps, and of at least a usual gap and 150 ms.
         Counter freezes,
-        /// How long the picture stood still in all, in milliseconds.
+        /// The time in milliseconds that the picture stood still.
         Counter frozen_ms,
+        /// The time in milliseconds that a slate stood in for the picture because the link was stalled or down. With the frozen time it is what a browser would call frozen.
+        Counter interrupted_ms,
         /// Pictures that came whole, but after the time at which they were to be shown.
         Counter late_pictures,
     }

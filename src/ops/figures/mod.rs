@@ -1,16 +1,21 @@
 //! Every figure of a running portal, counted in one place.
 
 mod groups;
+mod rates;
 mod snapshot;
 
 pub use groups::{Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, SizeReason};
-pub use snapshot::{Sample, Snapshot};
+pub use rates::HISTORY;
+pub use snapshot::{Minute, Sample, Snapshot};
 
+use super::Slate;
+use super::freezes::Freezes;
 use super::measure::Latencies;
 use super::process::process_usage;
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use super::quality::{Judge, QualityChange};
+use rates::Rates;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// All figures of one portal. Shared as `Arc<Figures>`; every part writes its own.
@@ -42,28 +47,28 @@ pub struct Figures {
     last_presented: AtomicU64,
     first_connected: AtomicU64,
     rates: Mutex<Rates>,
+    truth: Mutex<Truth>,
 }
 
-#[derive(Debug, Default)]
-struct Rates {
-    history: VecDeque<Sample>,
-    last: Option<Totals>,
+/// What a viewer sees, and how good that makes the link. Locked before `rates` where both are.
+#[derive(Debug)]
+struct Truth {
+    freezes: Freezes,
+    judge: Judge,
+    slate: Slate,
+    /// Interrupted time that is less than a millisecond, so that no piece of it is rounded away.
+    rest: Duration,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Totals {
-    at: Instant,
-    captured: u64,
-    sent: u64,
-    sent_bytes: u64,
-    received: u64,
-    received_bytes: u64,
-    presented: u64,
-    cpu: Duration,
+impl Truth {
+    /// Whole milliseconds of interruption since the last call.
+    fn interrupted(&mut self, now: Instant) -> u64 {
+        self.rest += self.freezes.interrupted(now);
+        let whole_ms = self.rest.as_millis() as u64;
+        self.rest -= Duration::from_millis(whole_ms);
+        whole_ms
+    }
 }
-
-/// How many samples are kept for the plots: two minutes at one a second.
-pub const HISTORY: usize = 120;
 
 impl Default for Figures {
     fn default() -> Self {
@@ -90,6 +95,12 @@ impl Figures {
             last_presented: AtomicU64::new(0),
             first_connected: AtomicU64::new(0),
             rates: Mutex::default(),
+            truth: Mutex::new(Truth {
+                freezes: Freezes::new(started),
+                judge: Judge::default(),
+                slate: Slate::default(),
+                rest: Duration::ZERO,
+            }),
         }
     }
 
@@ -97,6 +108,9 @@ impl Figures {
     pub fn presented(&self, captured: Option<Instant>, now: Instant) {
         self.incoming.presented.one();
         let mark = self.mark(now);
+        if let Some(frozen) = self.lock(&self.truth).freezes.presented(now) {
+            self.froze(frozen);
+        }
         let _ = self.first_presented.compare_exchange(0, mark, Relaxed, Relaxed);
         self.last_presented.fetch_max(mark, Relaxed);
         if let Some(captured) = captured {
@@ -115,56 +129,51 @@ impl Figures {
         self.unmark(&self.last_presented)
     }
 
-    /// To be called about once a second: makes the rates of the time since the last call.
-    pub fn tick(&self, now: Instant) {
-        let totals = Totals {
-            at: now,
-            captured: self.outgoing.captured.get(),
-            sent: self.outgoing.sent.get(),
-            sent_bytes: self.outgoing.bytes.get(),
-            received: self.incoming.received.get(),
-            received_bytes: self.incoming.bytes.get(),
-            presented: self.incoming.presented.get(),
-            cpu: process_usage().cpu,
-        };
-        let latency_ms = self.latency.quantiles(now).p50_ms;
-        let mut rates = self.lock_rates();
-        if let Some(last) = rates.last.replace(totals) {
-            let seconds = now.saturating_duration_since(last.at).as_secs_f64().max(1e-3);
-            let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
-            let sample = Sample {
-                captured_fps: rate(totals.captured, last.captured),
-                sent_fps: rate(totals.sent, last.sent),
-                sent_bps: 8.0 * rate(totals.sent_bytes, last.sent_bytes),
-                received_fps: rate(totals.received, last.received),
-                received_bps: 8.0 * rate(totals.received_bytes, last.received_bytes),
-                presented_fps: rate(totals.presented, last.presented),
-                latency_ms,
-                cpu_cores: totals.cpu.saturating_sub(last.cpu).as_secs_f64() / seconds,
-            };
-            if rates.history.len() == HISTORY {
-                rates.history.pop_front();
-            }
-            rates.history.push_back(sample);
+    /// From `now` on the display shows this slate, or the far end's picture where it is hidden. To be told of every change.
+    pub fn shows(&self, slate: Slate, now: Instant) {
+        let mut truth = self.lock(&self.truth);
+        truth.slate = slate;
+        self.incoming.interrupted_ms.add(truth.interrupted(now));
+        if let Some(frozen) = truth.freezes.shows(slate, now) {
+            self.froze(frozen);
         }
+    }
+
+    /// To be called about once a second: makes the rates of the time since the last call. Returns whether the link's quality has changed.
+    pub fn tick(&self, now: Instant) -> Option<QualityChange> {
+        let mut truth = self.lock(&self.truth);
+        self.incoming.interrupted_ms.add(truth.interrupted(now));
+        let signs = self.lock(&self.rates).tick(self, now);
+        let judged = match truth.slate {
+            Slate::Hidden | Slate::Paused | Slate::NoFarEnd => Some(&signs),
+            // The portal has just started or is not paired, or there is nothing to be seen on purpose.
+            _ => None,
+        };
+        truth.judge.observe(judged, now)
     }
 
     /// The last two minutes, oldest first, copied into `into` (cleared first, so that a caller's buffer is used again).
     pub fn history(&self, into: &mut Vec<Sample>) {
         into.clear();
-        into.extend(self.lock_rates().history.iter());
+        into.extend(self.lock(&self.rates).samples());
     }
 
     /// All figures at one moment.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let ms = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(self.started).as_secs_f64() * 1e3);
         let usage = process_usage();
+        let (sample, minute) = {
+            let rates = self.lock(&self.rates);
+            (rates.now(), rates.minute())
+        };
         Snapshot {
             uptime_s: now.saturating_duration_since(self.started).as_secs_f64(),
             outgoing: self.outgoing.values(),
             incoming: self.incoming.values(),
             link: self.link.values(),
-            now: self.lock_rates().history.back().copied().unwrap_or_default(),
+            now: sample,
+            minute,
+            quality: self.lock(&self.truth).judge.quality(),
             latency: self.latency.quantiles(now),
             capture_time: self.capture_time.quantiles(now),
             encode_time: self.encode_time.quantiles(now),
@@ -189,14 +198,21 @@ impl Figures {
         self.started.checked_add(Duration::from_micros(us))
     }
 
-    fn lock_rates(&self) -> std::sync::MutexGuard<'_, Rates> {
-        self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn froze(&self, length: Duration) {
+        self.incoming.freezes.one();
+        self.incoming.frozen_ms.add(length.as_millis() as u64);
+    }
+
+    /// A panic while something is counted leaves at worst one figure uncounted.
+    fn lock<'a, T>(&self, figures: &'a Mutex<T>) -> MutexGuard<'a, T> {
+        figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Quality;
 
     #[test]
     fn rates_are_per_second() {
@@ -213,5 +229,53 @@ mod tests {
         assert_eq!(snapshot.now.sent_bps, 1e6);
         assert_eq!(snapshot.first_picture_ms, Some(0.0));
         assert!(snapshot.last_presented_s.is_some_and(|s| s < 0.1));
+    }
+
+    /// Half an hour, a second at a time: 30 pictures, and two in a hundred packets that were missing and repaired.
+    #[test]
+    fn the_minute_forgets_and_the_link_is_judged() {
+        let start = Instant::now();
+        let figures = Figures::new(start);
+        figures.shows(Slate::Hidden, start);
+        let mut told = Vec::new();
+        for second in 0..1800 {
+            let now = start + Duration::from_secs(second);
+            for n in 0..30 {
+                // In the 600th second the picture stands still for half a second.
+                if second != 600 || n < 15 {
+                    figures.presented(None, now + Duration::from_millis(33 * n));
+                }
+            }
+            figures.incoming.packets.add(98);
+            figures.incoming.recovered_packets.add(2);
+            told.extend(figures.tick(now).map(|change| (second, change.to)));
+            let minute = figures.snapshot(now).minute;
+            assert!(minute.freezes == u64::from((601..661).contains(&second)), "{second} {minute:?}");
+            assert!(minute.seconds <= 60.0);
+        }
+        let snapshot = figures.snapshot(start + Duration::from_secs(1800));
+        assert_eq!((snapshot.minute.packets, snapshot.minute.missing()), (60 * 98, 0.02));
+        assert_eq!((snapshot.incoming.freezes, snapshot.incoming.frozen_ms), (1, 538));
+        assert_eq!(told, [(3, Quality::Good), (604, Quality::Weak), (631, Quality::Good)]);
+        assert_eq!(snapshot.quality, Quality::Good);
+    }
+
+    #[test]
+    fn an_outage_is_frozen_up_to_the_slate_and_interrupted_from_then_on() {
+        let start = Instant::now();
+        let figures = Figures::new(start);
+        let at = |ms| start + Duration::from_millis(ms);
+        figures.shows(Slate::Hidden, start);
+        for n in 0..30 {
+            figures.presented(None, at(33 * n));
+        }
+        figures.shows(Slate::Paused, at(2000));
+        for n in 0..3000 {
+            // Pieces that are not whole milliseconds.
+            figures.tick(at(2000) + Duration::from_micros(n * 1_333));
+        }
+        figures.shows(Slate::Hidden, at(6000));
+        let incoming = figures.snapshot(at(6000)).incoming;
+        assert_eq!((incoming.freezes, incoming.frozen_ms, incoming.interrupted_ms), (1, 1043, 4000));
     }
 }

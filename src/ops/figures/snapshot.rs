@@ -1,6 +1,7 @@
 //! The figures at one moment, for those who show them.
 
 use super::groups::{IncomingValues, LinkValues, OutgoingValues};
+use crate::ops::Quality;
 use crate::ops::measure::Latency;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,39 @@ pub struct Sample {
     pub cpu_cores: f64,
 }
 
+/// What happened in the last minute, or since the start if that is sooner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Minute {
+    /// How long it was, up to 60.
+    pub seconds: f64,
+    /// RTP packets that came.
+    pub packets: u64,
+    /// RTP packets that never came, repair included.
+    pub lost_packets: u64,
+    /// RTP packets that came late through repair.
+    pub recovered_packets: u64,
+    /// RTP packets that we sent again on request.
+    pub retransmitted_packets: u64,
+    /// Repairs that the far end asked for and did not get.
+    pub repairs_refused: u64,
+    /// Pictures that came whole, but too late.
+    pub late_pictures: u64,
+    /// Times the picture stood still.
+    pub freezes: u64,
+    /// How long in all, in milliseconds.
+    pub frozen_ms: u64,
+    /// How long a slate stood in for the picture because of the link, in milliseconds.
+    pub interrupted_ms: u64,
+}
+
+impl Minute {
+    /// The share of the far end's packets that were missing at first, before repair: 0 to 1.
+    pub fn missing(&self) -> f64 {
+        let missing = self.lost_packets + self.recovered_packets;
+        missing as f64 / (missing + self.packets).max(1) as f64
+    }
+}
+
 /// All figures at one moment: what `/status`, `/metrics`, the overlay, the log and the demo's report show.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -38,6 +72,10 @@ pub struct Snapshot {
     pub link: LinkValues,
     /// Rates of the last second.
     pub now: Sample,
+    /// What happened in the last minute.
+    pub minute: Minute,
+    /// How good the link is.
+    pub quality: Quality,
     /// Capture at the far end → presented here.
     pub latency: Latency,
     /// Converting and drawing a captured picture.
