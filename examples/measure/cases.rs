@@ -6,36 +6,26 @@ use crate::network::Network;
 use crate::probe::{now_ms, summary};
 use crate::rig::{self, PATIENCE, Rig, Setup};
 use crate::ssim;
-use crate::{Rows, Tools, Trouble};
+use crate::{Case, Rows, Tools, Trouble, row};
 use screen_portal::demo::Status;
 use screen_portal::ops::Slate;
 use std::time::{Duration, Instant};
 
-/// Name, what it is about, and the measurement.
-type Case = (&'static str, &'static str, fn(&Tools) -> Result<Rows, Trouble>);
-
-/// All measurements, in the order in which they run.
+/// All measurements on a good network, in the order in which they run.
 pub const ALL: [Case; 9] = [
-    ("latency-640", "720p30 at 2.5 Mb/s into windows of 640x360", latency_640),
-    ("latency-1280", "720p30 at 2.5 Mb/s into windows of 1280x720", latency_1280),
-    ("latency-1080p", "1080p30 at 4.5 Mb/s into windows of 1280x720", latency_1080p),
-    ("ssim", "likeness of the shown picture to the film's", likeness),
-    ("cpu", "processor time without windows", cpu),
-    ("start", "from the command to the first picture", start),
-    ("kill", "the far end killed with -9, and started again", kill),
-    ("network", "the network gone for 5 and 30 seconds", network),
-    ("memory", "memory over ten minutes", memory),
+    Case::new("latency-640", "720p30 at 2.5 Mb/s into windows of 640x360", latency_640),
+    Case::new("latency-1280", "720p30 at 2.5 Mb/s into windows of 1280x720", latency_1280),
+    Case::new("latency-1080p", "1080p30 at 4.5 Mb/s into windows of 1280x720", latency_1080p),
+    Case::new("ssim", "likeness of the shown picture to the film's", likeness),
+    Case::new("cpu", "processor time without windows", cpu),
+    Case::new("start", "from the command to the first picture", start),
+    Case::new("kill", "the far end killed with -9, and started again", kill),
+    Case::new("network", "the network gone for 5 and 30 seconds", network),
+    Case::long("memory", "memory over ten minutes", memory),
 ];
-
-/// Not part of a run that names none.
-pub const LONG: [&str; 1] = ["memory"];
 
 /// After the first picture, until nothing of the start is left in the figures.
 const SETTLE: Duration = Duration::from_secs(5);
-
-fn row(what: impl Into<String>, figure: impl Into<String>, aim: &'static str) -> (String, String, &'static str) {
-    (what.into(), figure.into(), aim)
-}
 
 fn silent(n: usize) -> Trouble {
     Trouble::Failed(format!("portal {} does not answer on its status page", ["A", "B"][n]))

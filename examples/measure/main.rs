@@ -3,15 +3,20 @@
 //! Each portal gets an X server in memory of its own; a probe reads the time code in its framebuffer a thousand times a second. What
 //! is shown was therefore captured, encoded, sent by DTLS-SRTP over real sockets, decoded and drawn.
 //!
+//! The cases on a bad network (`impaired`) are about what the network does to the picture: their portals have no windows.
+//!
 //! `tests/measure/run` builds the tools, makes the film and calls this.
 
 mod cases;
 mod film;
+mod impaired;
 mod machine;
+mod motion;
 mod network;
 mod probe;
 mod rig;
 mod ssim;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +38,31 @@ impl<E: std::error::Error> From<E> for Trouble {
 
 /// A measurement's result: rows of (what, figure, aim).
 pub type Rows = Vec<(String, String, &'static str)>;
+
+/// One of them.
+fn row(what: impl Into<String>, figure: impl Into<String>, aim: &'static str) -> (String, String, &'static str) {
+    (what.into(), figure.into(), aim)
+}
+
+/// One measurement.
+#[derive(Clone, Copy)]
+pub struct Case {
+    name: &'static str,
+    about: &'static str,
+    /// Runs only when it is named.
+    long: bool,
+    measure: fn(&Tools) -> Result<Rows, Trouble>,
+}
+
+impl Case {
+    const fn new(name: &'static str, about: &'static str, measure: fn(&Tools) -> Result<Rows, Trouble>) -> Self {
+        Self { name, about, long: false, measure }
+    }
+
+    const fn long(name: &'static str, about: &'static str, measure: fn(&Tools) -> Result<Rows, Trouble>) -> Self {
+        Self { name, about, long: true, measure }
+    }
+}
 
 /// What the measurements need from outside.
 #[derive(Clone, Debug)]
@@ -75,26 +105,27 @@ fn arguments() -> Option<(Tools, Vec<String>)> {
 }
 
 fn main() -> std::process::ExitCode {
+    let all: Vec<Case> = cases::ALL.into_iter().chain(impaired::ALL).collect();
+    let known = all.iter().map(|case| case.name).collect::<Vec<_>>().join(" ");
     let Some((tools, names)) = arguments() else {
-        eprintln!("{USAGE}\nnames: {}", cases::ALL.map(|(name, _, _)| name).join(" "));
+        eprintln!("{USAGE}\nnames: {known}");
         return std::process::ExitCode::from(2);
     };
-    if let Some(unknown) = names.iter().find(|name| cases::ALL.iter().all(|(known, _, _)| known != name)) {
-        eprintln!("there is no measurement {unknown}; there are: {}", cases::ALL.map(|(name, _, _)| name).join(" "));
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|case| case.name != name.as_str())) {
+        eprintln!("there is no measurement {unknown}; there are: {known}");
         return std::process::ExitCode::from(2);
     }
     let mut failed = false;
-    for (name, about, measure) in cases::ALL {
-        // The long ones only when asked for.
-        let wanted = if names.is_empty() { !cases::LONG.contains(&name) } else { names.iter().any(|n| n == name) };
+    for case in all {
+        let wanted = if names.is_empty() { !case.long } else { names.iter().any(|name| name == case.name) };
         if !wanted {
             continue;
         }
-        println!("\n### {name}: {about}\n");
+        println!("\n### {}: {}\n", case.name, case.about);
         let others = machine::wait_until_quiet(Duration::from_secs(tools.patience));
         println!("Other work on this machine before: {others:.2} cores.\n");
-        let tools = Tools { folder: tools.folder.join(name), ..tools.clone() };
-        match measure(&tools) {
+        let tools = Tools { folder: tools.folder.join(case.name), ..tools.clone() };
+        match (case.measure)(&tools) {
             Ok(rows) => {
                 println!("| what | measured | aim |\n|---|---|---|");
                 rows.iter().for_each(|(what, figure, aim)| println!("| {what} | {figure} | {aim} |"));

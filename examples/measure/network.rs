@@ -1,18 +1,53 @@
 //! A network between two namespaces that can be made bad, or taken away (`tests/tools/netsim.c`).
 
 use crate::{Tools, Trouble};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use serde::Deserialize;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::os::fd::AsRawFd;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 
 /// Names of the namespaces: of the two portals, and one for what netsim leaves alone.
 const NAMES: [&str; 3] = ["portal-a", "portal-b", "portal-r"];
 /// Their addresses, as netsim wants them.
 const ADDRESSES: [&str; 3] = ["10.99.0.2", "10.99.0.3", "10.99.0.1"];
 
+/// The portals' addresses.
+pub const HOSTS: [&str; 2] = [ADDRESSES[0], ADDRESSES[1]];
+
 /// The network; gone when dropped.
 pub struct Network {
     switch: Child,
     commands: Option<ChildStdin>,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+/// What has happened so far in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct Direction {
+    /// Packets that came.
+    pub pkts: u64,
+    /// Of these: lost on purpose.
+    pub lost: u64,
+    /// Of these: found the queue full.
+    pub qdrop: u64,
+    /// Bytes of UDP (with IP headers) that left the bottleneck.
+    pub out_udp: u64,
+    /// Bytes of TCP that left the bottleneck.
+    pub out_tcp: u64,
+    /// How long a packet that comes now would wait, in ms.
+    pub queue_ms: f64,
+    /// The longest wait since the last question, in ms.
+    pub peak_ms: f64,
+}
+
+/// What has happened so far in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct Traffic {
+    /// From A to B.
+    pub ab: Direction,
+    /// From B to A.
+    pub ba: Direction,
 }
 
 impl Network {
@@ -35,16 +70,10 @@ impl Network {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut ready = String::new();
-        if let Some(output) = switch.stdout.take() {
-            let mut output = BufReader::new(output);
-            output.read_line(&mut ready)?;
-            // It answers each command; nobody listens, but it must not block.
-            std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        }
         let commands = switch.stdin.take();
-        let network = Self { switch, commands };
-        if ready.trim() != "ready" {
+        let output = switch.stdout.take().ok_or_else(|| Trouble::Failed("netsim has no output".into()))?;
+        let mut network = Self { switch, commands, answers: BufReader::new(output).lines() };
+        if network.answer()? != "ready" {
             return Err(Trouble::Skipped("netsim cannot make its interfaces here".into()));
         }
         for (name, address) in NAMES.iter().zip(ADDRESSES) {
@@ -62,12 +91,35 @@ impl Network {
 
     /// Changes what happens between the portals: `both loss=100`, for instance.
     pub fn set(&mut self, command: &str) -> Result<(), Trouble> {
+        self.ask(command).map(drop)
+    }
+
+    /// What has happened so far.
+    pub fn traffic(&mut self) -> Result<Traffic, Trouble> {
+        Ok(serde_json::from_str(&self.ask("stat")?)?)
+    }
+
+    fn ask(&mut self, command: &str) -> Result<String, Trouble> {
         if let Some(commands) = &mut self.commands {
             writeln!(commands, "{command}")?;
             commands.flush()?;
         }
-        Ok(())
+        self.answer()
     }
+
+    fn answer(&mut self) -> Result<String, Trouble> {
+        Ok(self.answers.next().ok_or_else(|| Trouble::Failed("netsim has ended".into()))??)
+    }
+}
+
+/// Runs `work` on a thread whose sockets, and its children's, are in the namespace of A (0) or B (1).
+pub fn inside<T: Send + 'static>(n: usize, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<Option<T>> {
+    let path = format!("/run/netns/{}", NAMES[n]);
+    std::thread::spawn(move || {
+        let namespace = std::fs::File::open(path).ok()?;
+        // SAFETY: the descriptor is open, and only this thread changes its namespace.
+        (unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } == 0).then(work)
+    })
 }
 
 impl Drop for Network {

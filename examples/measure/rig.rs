@@ -24,11 +24,20 @@ pub struct Setup {
     pub grabs: bool,
     /// Network namespaces that the portals live in, with the address of each.
     pub namespaces: Option<[(String, String); 2]>,
+    /// Where signalling listens in a namespace: two pairs of portals need two.
+    pub signaling_port: u16,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { video: (1280, 720), bitrate_bps: 2_500_000, window: Some((1280, 720)), grabs: false, namespaces: None }
+        Self {
+            video: (1280, 720),
+            bitrate_bps: 2_500_000,
+            window: Some((1280, 720)),
+            grabs: false,
+            namespaces: None,
+            signaling_port: 7413,
+        }
     }
 }
 
@@ -83,9 +92,10 @@ impl Rig {
         }
         let mut configs = pair(&base, ["A", "B"], &folder)?;
         if let Some([(_, first), (_, second)]) = &setup.namespaces {
-            configs[0].signaling.listen = format!("{first}:7413");
-            configs[1].signaling.listen = format!("{second}:7413");
-            configs[1].signaling.dial = format!("{first}:7413");
+            let port = setup.signaling_port;
+            configs[0].signaling.listen = format!("{first}:{port}");
+            configs[1].signaling.listen = format!("{second}:{port}");
+            configs[1].signaling.dial = format!("{first}:{port}");
             // Whatever the namespace has.
             configs.iter_mut().for_each(|config| config.link.addresses.clear());
         }

@@ -133,6 +133,8 @@ figures! {
         Counter dropped_before_present,
         /// Pictures presented (an agent without display counts decoded pictures).
         Counter presented,
+        /// Age of the picture presented last when it was presented, from its capture at the far end, in microseconds.
+        Gauge latency_us,
         /// Width of the picture presented last.
         Gauge width,
         /// Height of the picture presented last.

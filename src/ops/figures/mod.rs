@@ -114,7 +114,9 @@ impl Figures {
         let _ = self.first_presented.compare_exchange(0, mark, Relaxed, Relaxed);
         self.last_presented.fetch_max(mark, Relaxed);
         if let Some(captured) = captured {
-            self.latency.record(now.saturating_duration_since(captured), now);
+            let age = now.saturating_duration_since(captured);
+            self.incoming.latency_us.set(age.as_micros() as u64);
+            self.latency.record(age, now);
         }
     }
 

@@ -1,0 +1,39 @@
+//! Two real portals without windows, with a bad network between them: the cases of `docs/measurements/network.md`.
+//!
+//! A portal without a window counts a picture as presented when it is decoded. Both portals send and receive, and both directions are made bad
+//! in the same way where nothing else is said; figures come in pairs, "A, B", what A received first.
+
+mod call;
+mod loss;
+mod narrow;
+mod outage;
+mod sharing;
+mod start;
+mod test_network;
+
+use crate::Case;
+
+/// All of them.
+pub const ALL: [Case; 13] = [
+    Case::long(
+        "test-network",
+        "the test network itself: rate, queue, delay, jitter, loss, bursts",
+        test_network::check,
+    ),
+    Case::long("loss-50", "random loss of 2, 5, 10 and 20 %, round trip of 50 ms", loss::round_trip_50),
+    Case::long("loss-100", "the same with a round trip of 100 ms", loss::round_trip_100),
+    Case::long("bursts", "5 % loss in bursts of 8 packets on average, round trip of 50 ms", loss::bursts),
+    Case::long("jitter", "delay of 40 ms ± 30 ms each way", loss::jitter),
+    Case::long("narrow", "3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms", narrow::steps),
+    Case::long("narrow-300", "300 kb/s from the start, queue of 250 ms, round trip of 50 ms", narrow::for_ever),
+    Case::long(
+        "share-tcp",
+        "4 Mb/s shared with one bulk TCP flow, queue of 250 ms, round trip of 50 ms",
+        sharing::with_tcp,
+    ),
+    Case::long("share-portal", "4 Mb/s shared with a second pair of portals", sharing::with_a_portal),
+    Case::long("start-3", "start on a clean path of 3 Mb/s", start::at_3),
+    Case::long("start-5", "start on a clean path of 5 Mb/s", start::at_5),
+    Case::long("outage-5", "no network for 5 s, signalling included", outage::of_5),
+    Case::long("outage-60", "no network for 60 s, signalling included", outage::of_60),
+];

@@ -1,0 +1,134 @@
+//! A path that becomes narrow, and wide again; and one that is narrow for ever.
+
+use super::call::{Scene, Shown, rows, timeline};
+use crate::{Rows, Tools, Trouble, row};
+
+/// How long each step of 3 → 1 → 3 Mb/s lasts.
+const STEP_S: f64 = 30.0;
+/// A rate is measured over this time.
+const WINDOW_MS: f64 = 1000.0;
+/// What there is to send, without headers: the encoder's ceiling.
+const CEILING_BPS: f64 = 2.5e6;
+
+pub fn steps(tools: &Tools) -> Result<Rows, Trouble> {
+    let mut scene = Scene::start(tools, "both delay=25 rate=3000 q=250")?;
+    scene.run(15.0)?;
+    let before = scene.watch(10.0)?;
+    scene.network.set("both rate=1000")?;
+    let down = scene.watch(STEP_S)?;
+    scene.network.set("both rate=3000")?;
+    let up = scene.watch(STEP_S)?;
+    let mut all = vec![];
+    all.extend(rows(&scene.calls[0], "3 Mb/s", before, "", ""));
+    all.extend(rows(&scene.calls[0], "drop to 1 Mb/s", down, "", ""));
+    all.extend(rows(&scene.calls[0], "back to 3 Mb/s", up, "", ""));
+    let both = |figure: &dyn Fn(usize) -> String| format!("{}, {}", figure(0), figure(1));
+    all.push(row(
+        "drop: queue below 100 ms for good after, s",
+        both(&|n| {
+            seconds(
+                scene
+                    .queues
+                    .iter()
+                    .filter(|q| q.at_ms > down.0 && q.at_ms < down.1)
+                    .rfind(|q| q.towards(n).peak_ms >= 100.0)
+                    .map_or(Some(0.0), |q| (q.at_ms + 500.0 < down.1).then_some(q.at_ms - down.0)),
+            )
+        }),
+        "≤ 2",
+    ));
+    all.push(row(
+        "drop: queue below 100 ms for the first second after, s",
+        both(&|n| seconds(calm(&scene, n, down))),
+        "≤ 2",
+    ));
+    all.push(row(
+        "drop: longest queue from 2 s after it, ms",
+        both(&|n| format!("{:.0}", scene.queue_peak_ms(n, down.0 + 2e3, down.1))),
+        "< 100",
+    ));
+    // What left the bottleneck is full at once; what the far end is sent within a queue that is short is the new rate.
+    all.push(row(
+        "drop: 90 % of 1 Mb/s for a second, with a queue below 100 ms, after, s",
+        both(&|n| seconds(reached(&scene, n, down, 0.9e6, 100.0))),
+        "≤ 5",
+    ));
+    all.push(row(
+        "rise: 90 % of what was sent before the drop for a second, after, s",
+        both(&|n| seconds(reached(&scene, n, up, 0.9 * scene.passed_bps(n, before.0, before.1).0, f64::MAX))),
+        "≤ 10",
+    ));
+    all.push(row(
+        "rise: target at 90 % of the ceiling after, s",
+        both(&|n| {
+            // What portal n receives, the other one sends.
+            let looks = scene.calls[0].watches[1 - n].looks();
+            let look = looks
+                .iter()
+                .find(|look| look.at_ms > up.0 && look.figures.outgoing.target_bps as f64 >= 0.9 * CEILING_BPS);
+            seconds(look.map(|look| look.at_ms - up.0))
+        }),
+        "≤ 10",
+    ));
+    all.push(row(
+        "whole: longest gap, latency peak, ms",
+        both(&|n| {
+            let shown = Shown::of(&scene.calls[0].watches[n], down.0, up.1);
+            format!("{:.0} {:.0}", shown.motion.longest_ms, shown.latency_ms.2)
+        }),
+        "≤ 500, ≤ 400",
+    ));
+    all.push(scene.load());
+    println!(
+        "From A to B, the drop after 5 s, the rise after {}:\n\n```\n{}```\n",
+        5.0 + STEP_S,
+        timeline(&scene, 0, down.0 - 5e3, up.1)
+    );
+    Ok(all)
+}
+
+pub fn for_ever(tools: &Tools) -> Result<Rows, Trouble> {
+    let mut scene = Scene::start(tools, "both delay=25 rate=300 q=250")?;
+    let start = scene.watch(10.0)?;
+    let span = scene.watch(tools.seconds as f64)?;
+    let mut all = rows(&scene.calls[0], "first 10 s", start, "", "");
+    all.extend(rows(&scene.calls[0], "then", span, "≥ 12", ""));
+    all.push(row(
+        "then: longest queue, ms",
+        format!("{:.0}, {:.0}", scene.queue_peak_ms(0, span.0, span.1), scene.queue_peak_ms(1, span.0, span.1)),
+        "latency < 400",
+    ));
+    all.push(scene.load());
+    println!("From A to B:\n\n```\n{}```\n", timeline(&scene, 0, start.0, span.1.min(start.0 + 40e3)));
+    Ok(all)
+}
+
+fn seconds(ms: Option<f64>) -> String {
+    ms.map_or("never".into(), |ms| format!("{:.1}", ms / 1e3))
+}
+
+/// When the queue towards portal `n` has first stayed below 100 ms for a second; the beginning of that second, in ms after the span's.
+fn calm(scene: &Scene, n: usize, (from_ms, to_ms): (f64, f64)) -> Option<f64> {
+    let mut since = from_ms;
+    for queues in scene.queues.iter().filter(|q| q.at_ms > from_ms && q.at_ms < to_ms) {
+        if queues.towards(n).peak_ms >= 100.0 {
+            since = queues.at_ms;
+        } else if queues.at_ms - since >= 1e3 {
+            return Some(since - from_ms);
+        }
+    }
+    None
+}
+
+/// When a whole second with at least this rate towards portal `n`, and no longer queue than this, has first passed.
+fn reached(scene: &Scene, n: usize, (from_ms, to_ms): (f64, f64), bps: f64, queue_ms: f64) -> Option<f64> {
+    let mut at_ms = from_ms;
+    while at_ms + WINDOW_MS <= to_ms {
+        let end_ms = at_ms + WINDOW_MS;
+        if scene.passed_bps(n, at_ms, end_ms).0 >= bps && scene.queue_peak_ms(n, at_ms, end_ms) < queue_ms {
+            return Some(end_ms - from_ms);
+        }
+        at_ms += 100.0;
+    }
+    None
+}
