@@ -39,7 +39,7 @@ use webrtc::peer_connection::MediaEngine;
 
 const PAYLOAD_TYPE: u8 = 125;
 const RTX_PAYLOAD_TYPE: u8 = 107;
-const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+pub(super) const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// How often missing packets are asked for.
 const NACK_INTERVAL: Duration = Duration::from_millis(20);

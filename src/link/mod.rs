@@ -60,6 +60,9 @@ mod reception_tests;
 mod runtime;
 mod sdp;
 mod session;
+#[cfg(test)]
+#[allow(dead_code, reason = "the state machine and the soak, which come next, use the rest")]
+mod simulation;
 mod state;
 #[cfg(test)]
 mod state_tests;

@@ -39,7 +39,12 @@ pub(super) struct Packetizer {
 
 impl Packetizer {
     pub fn new(stream: Stream) -> Self {
-        Self { stream, sequence: rand::random(), timestamp_offset: rand::random(), buffer: BytesMut::new() }
+        Self::beginning(stream, rand::random(), rand::random())
+    }
+
+    /// Begins with this sequence number; the offset is added to each timestamp.
+    pub fn beginning(stream: Stream, sequence: u16, timestamp_offset: u32) -> Self {
+        Self { stream, sequence, timestamp_offset, buffer: BytesMut::new() }
     }
 
     /// The packets of one access unit in Annex B form, taken at `captured` since 1970 on the portal's clock. Without NAL units

@@ -8,6 +8,8 @@ mod worker;
 
 pub use control::Control;
 pub use encoder::{Encoder, Error};
+#[cfg(test)]
+pub(crate) use rate::KeyframeSpacing;
 pub use worker::{Worker, start};
 
 use crate::config::Invalid;

@@ -1,0 +1,264 @@
+//! One end of a peer connection's media: the real interceptors, packetizer and assembler, without WebRTC around them.
+//!
+//! `rtc` would encrypt, so what it does of consequence on the way is done here: replayed packets are dropped (SRTP's window), the
+//! streams are bound as it binds them, timers fire at most once a millisecond.
+
+use super::encoder::{Picture, Wishes};
+use crate::link::assembler::{self, Assembler, Unit};
+use crate::link::congestion::{Controller, Limits, Published};
+use crate::link::packetizer::{Packetizer, Stream};
+use crate::link::{capture_time, media_engine};
+use crate::ops::Figures;
+use rtc::interceptor::{Interceptor, Packet, RTCPFeedback, RTPHeaderExtension, StreamInfo, TaggedPacket};
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::sansio::Protocol;
+use rtc::shared::marshal::MarshalSize;
+use rtc::shared::replay_detector::{ReplayDetector, SlidingWindowDetector};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// As in `incoming`.
+const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
+const HOLD: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(600));
+/// As in `peer`.
+const REPLAY_WINDOW: usize = 1024;
+/// The driver's timer.
+const TIMER: Duration = Duration::from_millis(1);
+const TWCC_ID: u16 = 1;
+const CAPTURE_TIME_ID: u8 = 2;
+/// What SRTP (AES-GCM), UDP and IP add to each packet, and SRTCP, UDP and IP.
+const RTP_OVERHEAD: usize = 16 + 28;
+const RTCP_OVERHEAD: usize = 20 + 28;
+
+/// What the ends of a connection are configured with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub ceiling_bps: f64,
+    pub floor_bps: f64,
+    pub start_bps: f64,
+}
+
+impl Setup {
+    /// As `link::Config` and `encode::Config` have it by default, but for the bitrate.
+    pub fn with_ceiling(mbps: f64) -> Self {
+        Self { ceiling_bps: mbps * 1e6, floor_bps: 200_000.0, start_bps: mbps * 0.8e6 }
+    }
+}
+
+pub struct Connection {
+    base: Instant,
+    chain: Box<dyn Interceptor>,
+    packetizer: Packetizer,
+    started: bool,
+    far_ssrc: u32,
+    assembler: Assembler,
+    replays: BTreeMap<u32, (SlidingWindowDetector, u64)>,
+    asked: Instant,
+    wanted: bool,
+    figures: Arc<Figures>,
+    packets: Vec<rtc::rtp::Packet>,
+    units: Vec<Unit>,
+    /// Keyframes asked for.
+    pub keyframe_requests: u64,
+}
+
+impl Connection {
+    /// The SSRC is this end's, the far end's is the other.
+    pub fn new(
+        setup: &Setup,
+        (ssrc, far_ssrc): (u32, u32),
+        first_sequence: u16,
+        wishes: &Arc<Wishes>,
+        base: Instant,
+        now: Instant,
+    ) -> Self {
+        let figures = Arc::new(Figures::default());
+        let limits = Limits { floor_bps: setup.floor_bps, start_bps: setup.start_bps, ceiling_bps: setup.ceiling_bps };
+        let (counts, target) = (figures.clone(), wishes.clone());
+        let estimator = Published {
+            estimator: Controller::new(limits),
+            publish: move |target_bps: f64, loss: f64| {
+                counts.outgoing.target_bps.set(target_bps as u64);
+                counts.outgoing.loss_ppm.set((loss * 1e6) as u64);
+                target.target_bps.store(target_bps as u32, Relaxed);
+            },
+        };
+        wishes.target_bps.store(setup.start_bps as u32, Relaxed);
+        let requested = wishes.clone();
+        let on_request = Arc::new(move || requested.keyframe.store(true, Relaxed));
+        let mut chain = Box::new(media_engine::interceptors(estimator, on_request, &figures).build());
+        chain.bind_local_stream(&stream(ssrc, true));
+        chain.bind_remote_stream(&stream(far_ssrc, true));
+        chain.bind_remote_stream(&stream(far_ssrc ^ RTX, false));
+        let media = Stream { ssrc, payload_type: 125, capture_time_id: Some(CAPTURE_TIME_ID) };
+        Self {
+            base,
+            chain,
+            packetizer: Packetizer::beginning(media, first_sequence, 0),
+            started: false,
+            far_ssrc,
+            assembler: Assembler::new(HOLD.0),
+            replays: BTreeMap::new(),
+            asked: now,
+            wanted: false,
+            figures,
+            packets: vec![],
+            units: vec![],
+            keyframe_requests: 0,
+        }
+    }
+
+    pub fn set_round_trip(&mut self, round_trip: Duration) {
+        self.figures.link.round_trip_us.set(round_trip.as_micros() as u64);
+    }
+
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Sends a picture, as `outgoing` does: on a new connection nothing before a keyframe.
+    pub fn send(&mut self, picture: &Picture, now: Instant) {
+        if !self.started && !picture.keyframe {
+            return;
+        }
+        self.started = true;
+        let captured = Duration::from_secs(1_800_000_000) + (picture.captured - self.base);
+        self.packetizer.packets(&picture.data, captured, &mut self.packets);
+        for packet in self.packets.drain(..) {
+            handle_write(&mut *self.chain, Packet::Rtp(packet), now);
+        }
+    }
+
+    /// A packet from the network; duplicates end here.
+    pub fn receive(&mut self, packet: Packet, now: Instant) {
+        if let Packet::Rtp(rtp) = &packet
+            && !self.is_new(rtp.header.ssrc, rtp.header.sequence_number)
+        {
+            return;
+        }
+        let packet = TaggedPacket { now, transport: Default::default(), message: packet.into() };
+        self.chain.handle_read(packet).expect("the chain takes every packet");
+        self.read(now);
+    }
+
+    fn is_new(&mut self, ssrc: u32, sequence: u16) -> bool {
+        let begin = || (SlidingWindowDetector::new(REPLAY_WINDOW, u64::MAX >> 16), 1 << 16 | u64::from(sequence));
+        let (detector, newest) = self.replays.entry(ssrc).or_insert_with(begin);
+        let index = newest.wrapping_add_signed(i64::from(sequence.wrapping_sub(*newest as u16) as i16));
+        let new = detector.check(index);
+        detector.accept();
+        *newest = index.max(*newest);
+        new
+    }
+
+    /// What the chain lets through goes to the assembler.
+    fn read(&mut self, now: Instant) {
+        while let Some(packet) = self.chain.poll_read() {
+            let Packet::Rtp(rtp) = packet.message.packet else { continue };
+            if rtp.header.ssrc != self.far_ssrc {
+                continue;
+            }
+            let captured = rtp.header.get_extension(CAPTURE_TIME_ID).and_then(|bytes| capture_time::read(&bytes));
+            let packet = assembler::Packet {
+                sequence: rtp.header.sequence_number,
+                timestamp: rtp.header.timestamp,
+                marker: rtp.header.marker,
+                captured,
+                payload: rtp.payload,
+                arrived: now,
+            };
+            self.assembler.push(packet, &mut self.units);
+        }
+    }
+
+    /// The decoder or the state machine wants a keyframe.
+    pub fn want_keyframe(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Does what time demands. To be called after everything that happens, too.
+    pub fn wake(&mut self, now: Instant) {
+        if self.chain.poll_timeout().is_some_and(|at| at <= now) {
+            self.chain.handle_timeout(now).expect("the chain's timers never fail");
+            self.read(now);
+        }
+        self.assembler.expire(now, &mut self.units);
+        let round_trip = self.round_trip();
+        self.assembler.set_hold((round_trip * 4 + HOLD.0 / 2).clamp(HOLD.0, HOLD.1));
+        if self.keyframe_due().is_some_and(|due| due <= now) {
+            self.wanted = false;
+            self.asked = now;
+            self.keyframe_requests += 1;
+            let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: self.far_ssrc };
+            handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(request)]), now);
+        }
+    }
+
+    fn round_trip(&self) -> Duration {
+        Duration::from_micros(self.figures.link.round_trip_us.get())
+    }
+
+    fn keyframe_due(&self) -> Option<Instant> {
+        let wanted = self.wanted || self.assembler.wants_keyframe();
+        wanted.then(|| self.asked + KEYFRAME_INTERVAL + self.round_trip())
+    }
+
+    /// When [`Connection::wake`] should be called.
+    pub fn next(&mut self, now: Instant) -> Option<Instant> {
+        let next = [self.chain.poll_timeout(), self.assembler.deadline(), self.keyframe_due()];
+        let next = next.into_iter().flatten().min()?.max(now + Duration::from_nanos(1));
+        // Up to the timer's next tick.
+        let ticks = (next - self.base).as_nanos().div_ceil(TIMER.as_nanos());
+        Some(self.base + TIMER * ticks as u32)
+    }
+
+    /// A packet for the network, and its size on the wire.
+    pub fn poll_packet(&mut self) -> Option<(Packet, usize)> {
+        let packet = self.chain.poll_write()?.message.packet;
+        let bytes = match &packet {
+            Packet::Rtp(rtp) => rtp.marshal_size() + RTP_OVERHEAD,
+            Packet::Rtcp(parts) => parts.iter().map(|part| part.marshal_size()).sum::<usize>() + RTCP_OVERHEAD,
+            _ => RTCP_OVERHEAD,
+        };
+        Some((packet, bytes))
+    }
+
+    /// A whole picture.
+    pub fn poll_unit(&mut self) -> Option<Unit> {
+        (!self.units.is_empty()).then(|| self.units.remove(0))
+    }
+}
+
+fn handle_write(chain: &mut dyn Interceptor, packet: Packet, now: Instant) {
+    let packet = TaggedPacket { now, transport: Default::default(), message: packet.into() };
+    chain.handle_write(packet).expect("the chain takes every packet");
+}
+
+/// As `media_engine::track` relates the two.
+const RTX: u32 = 0x5555_0000;
+
+/// What `rtc` tells the interceptors of a stream; of the repair stream, too, which it binds by itself.
+fn stream(ssrc: u32, media: bool) -> StreamInfo {
+    let codec = media_engine::codec();
+    let extension = |uri: &str, id| RTPHeaderExtension { uri: uri.into(), id };
+    let feedback = codec.rtcp_feedback.iter();
+    let feedback = feedback.map(|one| RTCPFeedback { typ: one.typ.clone(), parameter: one.parameter.clone() });
+    StreamInfo {
+        ssrc,
+        ssrc_rtx: media.then_some(ssrc ^ RTX),
+        payload_type: if media { 125 } else { 107 },
+        payload_type_rtx: media.then_some(107),
+        rtp_header_extensions: vec![
+            extension(media_engine::TWCC_URI, TWCC_ID),
+            extension(capture_time::URI, CAPTURE_TIME_ID.into()),
+        ],
+        mime_type: codec.mime_type,
+        clock_rate: codec.clock_rate,
+        channels: codec.channels,
+        sdp_fmtp_line: codec.sdp_fmtp_line,
+        rtcp_feedback: feedback.collect(),
+        ..StreamInfo::default()
+    }
+}

@@ -1,0 +1,156 @@
+//! Scenarios: what the network is like, how long, and what must have been seen. Data, so that a scenario reads like a story.
+
+use super::connection::Setup;
+use super::tube::Conditions;
+use super::world::{Report, World};
+use std::time::Duration;
+
+/// One line of the story.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// From now on the path from the first portal to the second one is like this.
+    Path(Conditions),
+    /// Both ways.
+    Both(Conditions),
+    /// A second pair of portals begins to share the path.
+    SecondPair,
+    /// A bulk download from the first site to the second begins or ends.
+    Download(bool),
+    /// Time passes, in seconds. Checks look at the last run.
+    Run(f64),
+    /// What must have been seen of the first portal's pictures during the last run.
+    Check(Check),
+}
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Check {
+    /// At least so many pictures a second were presented.
+    Fps(f64),
+    /// At most so many seconds per minute were frozen.
+    FrozenPerMinute(f64),
+    Freezes(usize),
+    /// The longest time without a new picture, in milliseconds.
+    LongestGap(f64),
+    /// From camera to screen: at most so many milliseconds for this share of the pictures, 0 to 1.
+    Latency(f64, f64),
+    /// Packets waited in the bottleneck for at most so long, in milliseconds.
+    Queue(f64),
+    /// The target now, in Mb/s.
+    Target(f64, f64),
+    /// The mean target, in Mb/s.
+    MeanTarget(f64, f64),
+    /// Share of all that got through the bottleneck.
+    Share(f64, f64),
+    /// At most this share of the packets was lost on the way.
+    Lost(f64),
+    /// The first new picture came within so many seconds.
+    FirstWithin(f64),
+    /// At most so many keyframes were asked for per minute.
+    KeyframeRequests(f64),
+}
+
+/// Who plays, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Both encoders' configured bitrate, in Mb/s.
+    pub ceiling_mbps: f64,
+    /// Each scenario is played with so many different seeds.
+    pub seeds: u64,
+    /// Why the scenario's figures are not reached yet. What does not hold is then told, and fails only with `PORTAL_STRICT=1` in
+    /// the environment. Damaged pictures always fail.
+    pub known_gap: Option<&'static str>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self { ceiling_mbps: 2.5, seeds: 3, known_gap: None }
+    }
+}
+
+impl Scenario {
+    /// Plays the steps and fails with everything that did not hold.
+    pub fn play(&self, name: &str, steps: &[Step]) {
+        let (mut failures, mut damage) = (vec![], vec![]);
+        for seed in 1..=self.seeds {
+            self.play_once(name, seed, steps, &mut failures, &mut damage);
+        }
+        let excuse = self.known_gap.filter(|_| std::env::var_os("PORTAL_STRICT").is_none());
+        match excuse {
+            Some(_) if failures.is_empty() => println!("{name}: GAP CLOSED"),
+            Some(excuse) => failures.drain(..).for_each(|fault| println!("KNOWN GAP ({excuse}): {fault}")),
+            None => {}
+        }
+        failures.append(&mut damage);
+        assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
+    }
+
+    fn play_once(&self, name: &str, seed: u64, steps: &[Step], failures: &mut Vec<String>, damage: &mut Vec<String>) {
+        let mut world = World::new(Setup::with_ceiling(self.ceiling_mbps), seed);
+        let mut report = Report::default();
+        for (number, step) in steps.iter().enumerate() {
+            let place = format!("{name}, seed {seed}, step {number}");
+            match *step {
+                Step::Path(conditions) => world.set(0, conditions),
+                Step::Both(conditions) => (0..2).for_each(|direction| world.set(direction, conditions)),
+                Step::SecondPair => world.add_pair(),
+                Step::Download(on) => world.set_download(on),
+                Step::Run(seconds) => {
+                    world.run(Duration::from_secs_f64(seconds));
+                    report = world.reports().swap_remove(0);
+                    println!("{place}: {}", line(&report));
+                }
+                Step::Check(check) => failures.extend(check.fault(&report).map(|fault| format!("{place}: {fault}"))),
+            }
+        }
+        for portal in &world.portals {
+            damage.extend(portal.screen.violations.iter().map(|what| format!("{name}, seed {seed}: {what}")));
+        }
+    }
+}
+
+/// A report in one line.
+fn line(report: &Report) -> String {
+    let Report { seen, felt, .. } = report;
+    format!(
+        "{:.1} fps, {} freezes {:.2} s, gap {:.0} ms, latency {:.0} / {:.0} / {:.0} ms, queue {:.0} ms, lost {:.3}, \
+         target {:.2} (mean {:.2}) Mb/s, {} keyframes asked for",
+        seen.fps(),
+        seen.freezes,
+        seen.frozen_s,
+        seen.longest_gap_s * 1e3,
+        seen.latency_ms(0.5),
+        seen.latency_ms(0.95),
+        seen.latency_ms(1.0),
+        felt.queue_ms,
+        felt.lost as f64 / felt.packets.max(1) as f64,
+        report.target_mbps,
+        report.mean_target_mbps,
+        report.keyframe_requests,
+    )
+}
+
+impl Check {
+    /// What is wrong, if anything is.
+    fn fault(&self, report: &Report) -> Option<String> {
+        let Report { seen, felt, .. } = report;
+        let minutes = seen.seconds / 60.0;
+        let most = |found: f64, limit: f64| (found > limit).then_some(found);
+        let between = |found: f64, from: f64, to: f64| (!(from..=to).contains(&found)).then_some(found);
+        let found = match *self {
+            Self::Fps(least) => most(-seen.fps(), -least).map(|found| -found),
+            Self::FrozenPerMinute(limit) => most(seen.frozen_s / minutes, limit),
+            Self::Freezes(limit) => most(seen.freezes as f64, limit as f64),
+            Self::LongestGap(limit) => most(seen.longest_gap_s * 1e3, limit),
+            Self::Latency(quantile, limit) => most(seen.latency_ms(quantile), limit),
+            Self::Queue(limit) => most(felt.queue_ms, limit),
+            Self::Target(from, to) => between(report.target_mbps, from, to),
+            Self::MeanTarget(from, to) => between(report.mean_target_mbps, from, to),
+            Self::Share(from, to) => between(felt.bytes as f64 / report.all_bytes.max(1) as f64, from, to),
+            Self::Lost(limit) => most(felt.lost as f64 / felt.packets.max(1) as f64, limit),
+            Self::FirstWithin(limit) => most(seen.first_s.unwrap_or(f64::INFINITY), limit),
+            Self::KeyframeRequests(limit) => most(report.keyframe_requests as f64 / minutes, limit),
+        };
+        found.map(|found| format!("{self:?}, but {found:.2}"))
+    }
+}

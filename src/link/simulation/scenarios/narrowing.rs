@@ -1,0 +1,49 @@
+//! A bottleneck that narrows and widens.
+
+use super::*;
+
+fn narrow(mbps: f64) -> Conditions {
+    Conditions { mbps, queue_ms: 250.0, ..path(40.0) }
+}
+
+#[test]
+fn three_to_one_to_three() {
+    let steps = [
+        Both(narrow(3.0)),
+        Run(20.0),
+        Check(Fps(29.0)),
+        Path(narrow(1.0)),
+        Run(2.0),
+        Check(LongestGap(500.0)),
+        Check(Latency(1.0, 400.0)),
+        Run(3.0),
+        Check(Queue(100.0)),
+        Check(LongestGap(500.0)),
+        Check(Latency(1.0, 400.0)),
+        Check(Target(0.8, 1.2)),
+        Run(15.0),
+        Check(MeanTarget(0.8, 1.0)),
+        Check(Latency(1.0, 400.0)),
+        Path(narrow(3.0)),
+        Run(10.0),
+        Check(Target(0.9 * 2.5, 2.5)),
+        Check(LongestGap(500.0)),
+        Run(20.0),
+        Check(MeanTarget(0.9 * 2.5, 2.5)),
+        Check(Latency(1.0, 400.0)),
+    ];
+    Scenario { known_gap: Some("issue 3, congestion"), ..Scenario::default() }.play("3-1-3", &steps);
+}
+
+#[test]
+fn narrow_for_ever() {
+    let steps = [
+        Both(Conditions { mbps: 0.3, queue_ms: 400.0, ..path(60.0) }),
+        Run(20.0),
+        Run(300.0),
+        Check(Fps(12.0)),
+        Check(Latency(0.95, 400.0)),
+        Check(Freezes(5)),
+    ];
+    Scenario::default().play("300 kb/s", &steps);
+}
