@@ -158,7 +158,7 @@ impl Portal {
                 let (outgoing, events, running) = signaling.split();
                 let (on_keyframe, on_target, on_active) =
                     (Arc::clone(&encoder_control), Arc::clone(&encoder_control), Arc::clone(&encoder_control));
-                let on_view = Arc::clone(&board);
+                let (on_view, doubt) = (Arc::clone(&board), running.controls());
                 let ports = link::Ports {
                     units_out,
                     units_in,
@@ -168,6 +168,7 @@ impl Portal {
                     on_active: Arc::new(move |active| on_active.set_active(active)),
                     on_view: Box::new(move |status| on_view.link(status)),
                     signaling: (outgoing, events),
+                    on_doubt: Arc::new(move || doubt.doubt()),
                     figures: Arc::clone(&figures),
                     clock: PortalClock::start(),
                 };

@@ -21,7 +21,7 @@
 //! | | |
 //! |---|---|
 //! | `state`, `backoff` | when to do what (pure) |
-//! | `session`, `peer` | the tasks and the connections |
+//! | `session`, `peer`, `sleep` | the tasks and the connections; what the machine's sleep does to them |
 //! | `media_engine`, `interceptors` | what is negotiated, what each packet passes |
 //! | `packetizer`, `assembler` | access units to packets and back (pure) |
 //! | `reception`, `playout` | what is waited for, asked for, and presented when (pure) |
@@ -57,16 +57,21 @@ mod playout;
 pub mod reception;
 #[cfg(test)]
 mod reception_tests;
+#[cfg(test)]
+mod return_tests;
 mod runtime;
 mod sdp;
 mod session;
 #[cfg(test)]
 #[allow(dead_code, reason = "the state machine and the soak, which come next, use the rest")]
 mod simulation;
+mod sleep;
 mod state;
 #[cfg(test)]
 mod state_tests;
 mod status;
+#[cfg(test)]
+mod two_ends;
 
 pub use config::{Config, IceServer};
 pub use status::Status;
@@ -135,6 +140,8 @@ pub struct Ports {
     pub on_view: Box<dyn Fn(Status) + Send + Sync>,
     /// To and from the far end's signalling.
     pub signaling: (mpsc::Sender<signaling::Message>, mpsc::Receiver<signaling::Event>),
+    /// Signalling may be dead without knowing it: the path is, or this machine has other addresses.
+    pub on_doubt: Arc<dyn Fn() + Send + Sync>,
     /// Where to count.
     pub figures: Arc<Figures>,
     /// Relates this machine's monotonic clock to what is sent.

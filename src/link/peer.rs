@@ -17,7 +17,7 @@ use super::{Config, Error, addresses, sdp};
 use crate::media::PortalClock;
 use crate::ops::Figures;
 use crate::pairing::Fingerprint;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,7 +37,8 @@ use webrtc::rtp_transceiver::RtpSender;
 /// picture); consent is asked for every 200 ms (RFC 7675 allows far less often), so that a path that is back is found at once.
 const ICE_CHECK: Duration = Duration::from_millis(20);
 const ICE_KEEPALIVE: Duration = Duration::from_millis(200);
-const ICE_DISCONNECTED: Duration = Duration::from_secs(1);
+/// Nothing at all of the far end for so long, not even its checks, is a lost path.
+const ICE_DISCONNECTED: Duration = Duration::from_millis(600);
 /// Checks for each pair of addresses before it is given up: far longer than any attempt lives.
 const ICE_MAX_CHECKS: u16 = 1000;
 /// With STUN or TURN servers, gathering waits for them this long.
@@ -206,6 +207,18 @@ impl Peer {
     /// When the far end last answered a ping.
     pub fn heard(&self) -> Option<Instant> {
         self.shared.clock_offset().heard()
+    }
+
+    /// The address of ours that packets leave from, once there is a path and if it does not begin at a relay.
+    pub async fn local_address(&self) -> Option<IpAddr> {
+        let ice = self.sender.transport().await.ok()??.ice_transport();
+        ice.get_selected_candidate_pair().await.ok()??.local().address.parse().ok()
+    }
+
+    /// The two clocks are not related any more as they were: this machine has slept.
+    pub fn forget_clocks(&self) {
+        *self.shared.clock_offset() = ClockOffset::default();
+        self.shared.clock_offset_us.store(CLOCKS_UNRELATED, Ordering::Relaxed);
     }
 
     /// Closes the connection; the far end is told by DTLS. Bounded in time.

@@ -3,6 +3,7 @@
 use super::incoming::Delivery;
 use super::outgoing::{self, Path};
 use super::peer::{self, Peer, Setup};
+use super::sleep::SleepWatch;
 use super::state::{Action, Event, Machine, Role};
 use super::{Command, Error, Own, Ports, Status, addresses, control, sdp};
 use crate::ops::{FarCamera, Figures};
@@ -16,7 +17,9 @@ use tokio::task::AbortHandle;
 
 /// How often presented pictures are looked for: the picture's absence is noticed with this much delay at most.
 const TICK: Duration = Duration::from_millis(50);
-/// How often the machine's addresses are looked at and the far end is told who we are, in ticks: once a second.
+/// How often the machine's addresses are looked at, in ticks: four times a second, at 0.06 ms each.
+const ADDRESS_TICKS: u32 = 5;
+/// How often the far end is told who we are, in ticks: once a second.
 const SLOW_TICKS: u32 = 20;
 /// A replaced connection goes on receiving for this long, until the new one delivers.
 const GRACE: Duration = Duration::from_millis(400);
@@ -42,10 +45,27 @@ pub(super) struct Session {
     made: mpsc::Sender<Made>,
     paths: watch::Sender<Option<Path>>,
     path: Option<Path>,
-    units_received: u64,
-    received: Option<Instant>,
+    received: Last,
+    arrived: Last,
+    addresses: Vec<IpAddr>,
     far_site: Option<String>,
     shown: Status,
+}
+
+/// When a counter last moved.
+#[derive(Default)]
+struct Last {
+    count: u64,
+    at: Option<Instant>,
+}
+
+impl Last {
+    fn seen(&mut self, count: u64, now: Instant) -> Option<Instant> {
+        if std::mem::replace(&mut self.count, count) != count {
+            self.at = Some(now);
+        }
+        self.at
+    }
 }
 
 /// What the session waits for.
@@ -86,27 +106,29 @@ impl Session {
             made,
             paths,
             path: None,
-            units_received: 0,
-            received: None,
+            received: Last::default(),
+            arrived: Last::default(),
+            addresses: Vec::new(),
             far_site: None,
             shown: Status::default(),
         };
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut local = session.addresses();
+        session.addresses = session.local_addresses();
+        let mut sleep = SleepWatch::new();
         let mut tick_count = 0;
         session.show();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     tick_count = (tick_count + 1) % SLOW_TICKS;
+                    if let Some(slept) = sleep.slept() {
+                        session.resumed(slept).await;
+                    }
+                    if tick_count % ADDRESS_TICKS == 0 {
+                        session.look_at_addresses().await;
+                    }
                     if tick_count == 0 {
-                        let found = session.addresses();
-                        if found != local {
-                            tracing::info!(addresses = ?found, "this machine's addresses have changed");
-                            local = found;
-                            session.handle(Event::AddressesChanged).await;
-                        }
                         // Said again and again: the first words are lost when the far end's channel opens later than ours.
                         session.introduce().await;
                     }
@@ -132,8 +154,31 @@ impl Session {
         sending.abort();
     }
 
-    fn addresses(&self) -> Vec<IpAddr> {
+    fn local_addresses(&self) -> Vec<IpAddr> {
         addresses::local(&self.setup.config.addresses, self.setup.config.loopback)
+    }
+
+    async fn look_at_addresses(&mut self) {
+        let found = self.local_addresses();
+        if found == self.addresses {
+            return;
+        }
+        let before = std::mem::replace(&mut self.addresses, found);
+        let used = match self.used() {
+            Some(peer) => peer.local_address().await,
+            None => None,
+        };
+        let gone = used.is_some_and(|used| before.contains(&used) && !self.addresses.contains(&used));
+        tracing::info!(addresses = ?self.addresses, gone, "this machine's addresses have changed");
+        self.handle(Event::AddressesChanged { gone }).await;
+    }
+
+    async fn resumed(&mut self, slept: Duration) {
+        tracing::info!(?slept, "this machine has slept");
+        for peer in self.peers.values() {
+            peer.forget_clocks();
+        }
+        self.handle(Event::Resumed).await;
     }
 
     fn figures(&self) -> &Figures {
@@ -157,13 +202,12 @@ impl Session {
     }
 
     async fn progress(&mut self) {
-        let received = self.figures().incoming.received.get();
-        if std::mem::replace(&mut self.units_received, received) != received {
-            self.received = Some(Instant::now());
-        }
-        let presented = self.figures().last_presented();
+        let (now, figures) = (Instant::now(), self.setup.figures.clone());
+        let received = self.received.seen(figures.incoming.received.get(), now);
+        let packets = figures.incoming.packets.get().wrapping_add(figures.incoming.reports.get());
+        let arrived = self.arrived.seen(packets, now);
         let heard = self.used().and_then(|peer| peer.heard());
-        self.handle(Event::Progress { presented, received: self.received, heard }).await;
+        self.handle(Event::Progress { presented: figures.last_presented(), received, arrived, heard }).await;
     }
 
     async fn signal(&mut self, signal: signaling::Event) {
@@ -310,6 +354,7 @@ impl Session {
                 }
             }
             Action::Say(reason) => self.say(Message::Bye { reason }),
+            Action::DoubtSignaling => (self.ports.on_doubt)(),
             Action::Stalled => self.figures().link.stalls.one(),
         }
     }

@@ -24,6 +24,7 @@ pub(super) struct World {
     pub actions: Vec<(f64, Action)>,
     pub presented: Option<Instant>,
     pub received: Option<Instant>,
+    pub arrived: Option<Instant>,
     pub heard: Option<Instant>,
 }
 
@@ -45,6 +46,7 @@ impl World {
             actions: vec![],
             presented: None,
             received: None,
+            arrived: None,
             heard: None,
         }
     }
@@ -94,14 +96,15 @@ impl World {
         while self.now < end {
             self.now += Duration::from_millis(50);
             if self.up.is_some() && self.path {
+                self.arrived = Some(self.now);
                 self.heard = if self.channel { Some(self.now) } else { self.heard };
                 if self.camera == FarCamera::Running {
                     self.received = Some(self.now);
                     self.presented = if self.presenting { Some(self.now) } else { self.presented };
                 }
             }
-            let Self { presented, received, heard, .. } = *self;
-            self.event(Event::Progress { presented, received, heard });
+            let Self { presented, received, arrived, heard, .. } = *self;
+            self.event(Event::Progress { presented, received, arrived, heard });
         }
     }
 
@@ -197,8 +200,8 @@ fn a_stall_goes_through_its_stages() {
     world.run(200.0);
     assert_eq!(world.times(|action| *action == Action::Stalled).len(), 1);
     let offered: Vec<f64> = world.times(offers).iter().map(|at| at - stall).collect();
-    // 3 s; then the watchdog's 4, 4, 8, 8.. and the back-off's 0.5, 1, 2, 4, 8, 15, 15..
-    for (at, expected) in offered.iter().zip([3.0, 7.5, 12.5, 22.5, 34.5, 50.5, 73.5, 96.5]) {
+    // 0.7 s; then the watchdog's 4, 4, 8, 8.. and the back-off's 0.5, 1, 2, 4, 8, 15, 15..
+    for (at, expected) in offered.iter().zip([0.7, 5.2, 10.2, 20.2, 32.2, 48.2, 71.2, 94.2]) {
         assert!((at - expected).abs() < 0.3, "{offered:?}");
     }
     assert!(offered.len() >= 8);
@@ -211,9 +214,9 @@ fn a_new_connection_takes_over_when_the_old_path_is_dead() {
     let mut world = World::live(Role::Offers);
     let old = world.up.unwrap();
     world.path = false;
-    world.run(2.9);
+    world.run(0.65);
     assert_eq!(world.times(offers).len(), 0);
-    world.run(0.15);
+    world.run(0.1);
     assert_eq!(world.times(offers).len(), 1);
     assert!(world.times(|action| *action == Action::Drop(1)).len() == 1 && old == 1);
     world.path = true;
@@ -399,7 +402,7 @@ fn connections_that_die_at_once_do_not_make_a_storm() {
 
 #[test]
 fn the_operator_and_new_addresses_end_every_wait() {
-    for event in [Event::Reconnect, Event::AddressesChanged] {
+    for event in [Event::Reconnect, Event::AddressesChanged { gone: false }] {
         let mut world = World::live(Role::Offers);
         (world.path, world.reachable) = (false, false);
         world.run(120.0);
@@ -408,8 +411,9 @@ fn the_operator_and_new_addresses_end_every_wait() {
         assert_eq!(world.times(offers).len(), 1, "{event:?}");
     }
     let mut world = World::live(Role::Offers);
-    world.event(Event::AddressesChanged);
-    assert_eq!(world.actions, [], "a live link is left alone");
+    world.event(Event::AddressesChanged { gone: false });
+    let actions: Vec<Action> = world.actions.drain(..).map(|(_, action)| action).collect();
+    assert_eq!(actions, [Action::DoubtSignaling], "a live link is left alone");
     world.event(Event::Reconnect);
     assert_eq!(world.up, Some(2));
     let mut world = World::live(Role::Answers);
@@ -433,7 +437,7 @@ fn closing_says_goodbye_and_is_final() {
 proptest::proptest! {
     #[test]
     fn whatever_happens_it_heals(
-        events in proptest::collection::vec((0..13_u8, 0..4_u64, proptest::bool::ANY, 0..8_000_u64), 0..60),
+        events in proptest::collection::vec((0..14_u8, 0..4_u64, proptest::bool::ANY, 0..8_000_u64), 0..60),
         answers: bool,
     ) {
         let mut world = World::new(if answers { Role::Answers } else { Role::Offers });
@@ -450,8 +454,9 @@ proptest::proptest! {
                 7 => Event::Path(number, flag),
                 8 => Event::Closed(number, "closed".into()),
                 9 => Event::Reconnect,
-                10 => Event::AddressesChanged,
-                11 => { world.path = flag; continue }
+                10 => Event::AddressesChanged { gone: flag },
+                11 => Event::Resumed,
+                12 => { world.path = flag; continue }
                 _ => { world.reachable = flag; continue }
             };
             world.event(event);

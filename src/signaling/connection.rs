@@ -50,6 +50,8 @@ pub enum Note {
     Up(Up),
     /// It says something.
     Message(ConnectionId, Message),
+    /// It has been heard since [`Order::Probe`].
+    Alive(ConnectionId),
     /// It is over; always the last.
     Ended(ConnectionId, String),
     /// Dialling failed.
@@ -241,14 +243,20 @@ impl Connection {
         ping.reset();
         let far = tokio::time::Instant::now() + Duration::from_secs(86_400 * 365);
         let (mut silent_at, mut retire_at) = (tokio::time::Instant::now() + SILENCE, far);
+        let mut probed = false;
         loop {
             tokio::select! {
                 frame = self.socket.next() => {
                     silent_at = tokio::time::Instant::now() + SILENCE;
                     match frame {
-                        Some(Ok(frame)) => if let Err(reason) = self.receive(frame).await {
-                            return reason;
-                        },
+                        Some(Ok(frame)) => {
+                            if std::mem::take(&mut probed) && self.notes.send(Note::Alive(self.id)).await.is_err() {
+                                return "we ended it".into();
+                            }
+                            if let Err(reason) = self.receive(frame).await {
+                                return reason;
+                            }
+                        }
                         Some(Err(error)) => return websocket_problem(&error),
                         None => return "it hung up".into(),
                     }
@@ -258,6 +266,7 @@ impl Connection {
                         return reason;
                     },
                     Some(Order::Probe) => {
+                        probed = true;
                         silent_at = silent_at.min(tokio::time::Instant::now() + DOUBTFUL_SILENCE);
                         if let Err(reason) = self.send(Frame::Ping(Default::default())).await {
                             return reason;

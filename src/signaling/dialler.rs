@@ -1,4 +1,4 @@
-//! Dials the far end, for ever, whenever nobody is connected.
+//! Dials the far end, for ever, whenever nobody is connected, and beside a connection that is doubted.
 
 use super::Local;
 use super::backoff::Backoff;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::client_async_with_config;
 
@@ -21,27 +22,39 @@ const PATH: &str = "/signal";
 /// While nobody answers, a connection is asked for so often.
 const ASK_AGAIN: Duration = Duration::from_millis(300);
 
-/// Dials `address` until `stopped`; waits while `connected`, whoever made the connection.
-pub async fn run(
-    address: String,
-    local: Arc<Local>,
-    notes: mpsc::Sender<Note>,
-    mut connected: watch::Receiver<bool>,
-    dial_now: Arc<Notify>,
-    mut stopped: watch::Receiver<bool>,
-) {
+/// What the dialler listens to.
+pub struct Signs {
+    /// Whether the far end is connected, whoever made the connection.
+    pub connected: watch::Receiver<bool>,
+    /// Somebody wants no more waiting.
+    pub dial_now: Arc<Notify>,
+    /// Changes when the connections there are may be dead without knowing it.
+    pub doubts: watch::Receiver<u64>,
+    /// The end.
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// Dials `address` until stopped; waits while there is a connection that nobody doubts.
+pub async fn run(address: String, local: Arc<Local>, notes: mpsc::Sender<Note>, mut signs: Signs) {
     let mut backoff = Backoff::new(Instant::now());
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
+        let mut stopped = signs.stopped.clone();
         let dialled = tokio::select! {
-            dialled = dial_when_alone(&address, &local, &mut connected, &mut backoff) => dialled,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            dialled = dial_when_wanted(&address, &local, &mut signs, &mut backoff) => dialled,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         match dialled {
             Ok((socket, session)) => {
                 let since = Instant::now();
-                // The switchboard ends it in order, so `stopped` is no matter here.
-                Connection::run(socket, session, Role::Dialler, address.clone(), local.clone(), notes.clone()).await;
-                backoff.connection_ended(since, Instant::now());
+                let (address, local, notes) = (address.clone(), local.clone(), notes.clone());
+                connections.spawn(Connection::run(socket, session, Role::Dialler, address, local, notes));
+                tokio::select! {
+                    // From now on whoever knows of connections knows of this one.
+                    _ = signs.connected.wait_for(|connected| *connected) => continue,
+                    _ = connections.join_next() => backoff.connection_ended(since, Instant::now()),
+                }
             }
             Err(failure) => {
                 if let Failure::Refused(refusal) = &failure
@@ -53,34 +66,63 @@ pub async fn run(
                     backoff.refused(Instant::now());
                 }
                 if notes.send(Note::Unreachable(format!("{address}: {failure}"))).await.is_err() {
-                    return;
+                    break;
                 }
             }
         }
         tokio::select! {
-            () = sleep(backoff.next_delay(Instant::now(), rand::random())) => {}
-            () = dial_now.notified() => backoff.begin_anew(Instant::now()),
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = pause(&signs.dial_now, &mut backoff) => {}
+            // Left unread: it makes us dial at once.
+            Ok(_) = doubted(&signs.doubts) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => break,
         }
+    }
+    // The switchboard ends them in order.
+    while connections.join_next().await.is_some() {}
+}
+
+/// The delay after an attempt that failed, or a connection that ended.
+async fn pause(dial_now: &Notify, backoff: &mut Backoff) {
+    tokio::select! {
+        () = sleep(backoff.next_delay(Instant::now(), rand::random())) => {}
+        () = dial_now.notified() => backoff.begin_anew(Instant::now()),
     }
 }
 
-async fn dial_when_alone(
+/// Waits for a doubt without taking it off.
+async fn doubted(doubts: &watch::Receiver<u64>) -> Result<(), watch::error::RecvError> {
+    let mut doubts = doubts.clone();
+    doubts.changed().await
+}
+
+async fn until_alone(connected: &mut watch::Receiver<bool>) -> bool {
+    connected.wait_for(|connected| !connected).await.is_ok()
+}
+
+/// Dials when nobody is connected, or when what is connected is doubted: then beside it. Whichever of the two is alive is used.
+async fn dial_when_wanted(
     address: &str,
     local: &Local,
-    connected: &mut watch::Receiver<bool>,
+    signs: &mut Signs,
     backoff: &mut Backoff,
 ) -> Result<(Socket, SessionId), Failure> {
-    while *connected.borrow() {
+    while *signs.connected.borrow() && !signs.doubts.has_changed().unwrap_or(false) {
         let since = Instant::now();
-        if connected.wait_for(|connected| !connected).await.is_err() {
-            // The switchboard is gone, and `stopped` comes.
-            return std::future::pending().await;
+        tokio::select! {
+            // Fails when the switchboard is gone, and `stopped` comes.
+            alone = until_alone(&mut signs.connected) => if !alone {
+                return std::future::pending().await;
+            },
+            Ok(()) = doubted(&signs.doubts) => break,
         }
         backoff.connection_ended(since, Instant::now());
         // The far end that lost its connection dials too: let the two not always meet half-way.
-        sleep(backoff.next_delay(Instant::now(), rand::random())).await;
+        tokio::select! {
+            () = sleep(backoff.next_delay(Instant::now(), rand::random())) => {}
+            Ok(()) = doubted(&signs.doubts) => {}
+        }
     }
+    signs.doubts.mark_unchanged();
     dial(address, local).await
 }
 

@@ -44,6 +44,8 @@ use tokio::task::JoinSet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The far end is connected and has proved who it is. Follows a `Down` with a new session when the far end was started again.
+    /// Comes again with the same session when a connection took another's place that may have been dead for a while: what was
+    /// said lately may be lost.
     Up {
         /// Names the far end's run: another value than last time means that it was started again.
         session: SessionId,
@@ -105,6 +107,7 @@ pub struct Signaling {
 #[derive(Clone, Debug)]
 pub struct Controls {
     dial_now: Arc<Notify>,
+    doubts: Arc<watch::Sender<u64>>,
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -112,6 +115,13 @@ impl Controls {
     /// Dials at once if nobody is connected, whatever the back-off says.
     pub fn dial_now(&self) {
         self.dial_now.notify_one();
+    }
+
+    /// The connections may be dead without knowing it: the far end is not heard by other ways, or this machine's addresses have
+    /// changed. Each has to prove within a second that it lives, and another is dialled beside them at once: TCP would notice
+    /// after minutes.
+    pub fn doubt(&self) {
+        self.doubts.send_modify(|doubts| *doubts = doubts.wrapping_add(1));
     }
 }
 
@@ -143,20 +153,22 @@ pub fn start(
     let (notes_in, notes) = mpsc::channel(QUEUE);
     let (connected_in, connected) = watch::channel(false);
     let (stop, stopped) = watch::channel(false);
+    let (doubts_in, doubts) = watch::channel(0);
     let dial_now = Arc::new(Notify::new());
     let prefers_own_dial = identity.fingerprint() < far_end;
 
     let mut tasks = JoinSet::new();
     let switchboard = Switchboard::new(prefers_own_dial, outgoing_out, notes, connected_in);
-    tasks.spawn(switchboard.run(events_in, stopped.clone()));
+    tasks.spawn(switchboard.run(events_in, doubts.clone(), stopped.clone()));
     if let Some((listener, address)) = bound {
         tracing::info!(%address, "listening for the far end");
         tasks.spawn(listener::run(listener, local.clone(), notes_in.clone(), stopped.clone()));
     }
     if let Some(address) = config.dial_address() {
-        tasks.spawn(dialler::run(address, local, notes_in, connected, dial_now.clone(), stopped));
+        let signs = dialler::Signs { connected, dial_now: dial_now.clone(), doubts, stopped };
+        tasks.spawn(dialler::run(address, local, notes_in, signs));
     }
-    let controls = Controls { dial_now, stop: Arc::new(stop) };
+    let controls = Controls { dial_now, doubts: Arc::new(doubts_in), stop: Arc::new(stop) };
     Ok(Signaling { outgoing, events, controls, listening_on, tasks })
 }
 

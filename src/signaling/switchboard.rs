@@ -35,6 +35,8 @@ struct Line {
     address: String,
     orders: mpsc::Sender<Order>,
     retired: bool,
+    /// The link doubts it, and it has not been heard since.
+    doubted: bool,
 }
 
 impl Switchboard {
@@ -60,7 +62,12 @@ impl Switchboard {
     }
 
     /// Runs until `stopped`, then sends what waits and ends the connections in order.
-    pub async fn run(mut self, events: mpsc::Sender<Event>, mut stopped: watch::Receiver<bool>) {
+    pub async fn run(
+        mut self,
+        events: mpsc::Sender<Event>,
+        mut doubts: watch::Receiver<u64>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
         loop {
             tokio::select! {
                 // Never waits for the link: it may be waiting for us.
@@ -79,6 +86,7 @@ impl Switchboard {
                     // The link is gone.
                     None => break,
                 },
+                Ok(()) = doubts.changed() => self.doubt(),
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             }
         }
@@ -102,6 +110,11 @@ impl Switchboard {
                 let session = self.lines.iter().find(|line| line.candidate.id == id).map(|line| line.candidate.session);
                 if session.is_some() && session == self.used.map(|used| used.session) {
                     self.tell(Event::Message(message));
+                }
+            }
+            Note::Alive(id) => {
+                if let Some(line) = self.lines.iter_mut().find(|line| line.candidate.id == id) {
+                    line.doubted = false;
                 }
             }
             Note::Ended(id, reason) => self.ended(id, reason),
@@ -134,8 +147,16 @@ impl Switchboard {
             let _ = up.orders.try_send(Order::TurnAway);
             return;
         }
-        self.lines.push(Line { candidate, address: up.address, orders: up.orders, retired: false });
+        self.lines.push(Line { candidate, address: up.address, orders: up.orders, retired: false, doubted: false });
         self.choose("the far end was started again");
+    }
+
+    fn doubt(&mut self) {
+        for line in &mut self.lines {
+            line.doubted = true;
+            // One whose queue is full is stuck, and finds out by itself.
+            let _ = line.orders.try_send(Order::Probe);
+        }
     }
 
     fn ended(&mut self, id: ConnectionId, reason: String) {
@@ -161,6 +182,12 @@ impl Switchboard {
                 let by = if chosen.dialled { "dialled" } else { "accepted" };
                 tracing::info!(address, by, "signalling with the far end is up");
                 self.tell(Event::Up { session: chosen.session });
+            } else if before.is_some_and(|before| before.id != chosen.id && self.is_lost(before.id)) {
+                tracing::debug!(
+                    id = chosen.id,
+                    "another signalling connection is used, what was said lately may be lost"
+                );
+                self.tell(Event::Up { session: chosen.session });
             }
             self.last_unreachable = None;
         } else {
@@ -181,6 +208,11 @@ impl Switchboard {
             let _ = line.orders.try_send(if remains { Order::Close } else { Order::Retire });
             !remains
         });
+    }
+
+    /// Whether what was said through a connection lately may be lost.
+    fn is_lost(&self, id: ConnectionId) -> bool {
+        self.lines.iter().find(|line| line.candidate.id == id).is_none_or(|line| line.doubted)
     }
 
     fn unreachable(&mut self, reason: String) {
@@ -213,7 +245,7 @@ impl Switchboard {
             return;
         }
         if self.waiting.len() >= WAITING {
-            // A turn makes obsolete what came before it: every `Up` follows a `Down` of its own.
+            // A turn makes obsolete what came before it: every `Up` of another run follows a `Down` of its own.
             self.waiting.clear();
         }
         self.waiting.push_back(event);

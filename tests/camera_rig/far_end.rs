@@ -63,6 +63,7 @@ impl FarEnd {
                 status_in.send_replace(status);
             }),
             signaling: (outgoing, events),
+            on_doubt: Arc::new(|| {}),
             figures: figures.clone(),
             clock: PortalClock::start(),
         };

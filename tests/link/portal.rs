@@ -100,6 +100,7 @@ pub fn portal_at(address: IpAddr, identity: &Identity, far_end: Option<Fingerpri
             status_tx.send_replace(status);
         }),
         signaling: (messages_tx, events_rx),
+        on_doubt: Arc::new(|| {}),
         figures: figures.clone(),
         clock: PortalClock::start(),
     };

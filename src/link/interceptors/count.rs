@@ -12,8 +12,10 @@ pub(in crate::link) struct Count {
 
 impl Stage for Count {
     fn read(&mut self, packet: TaggedPacket) -> Option<TaggedPacket> {
-        if matches!(packet.message.packet, Packet::Rtp(_)) {
-            self.figures.incoming.packets.one();
+        match packet.message.packet {
+            Packet::Rtp(_) => self.figures.incoming.packets.one(),
+            Packet::Rtcp(_) => self.figures.incoming.reports.one(),
+            _ => {}
         }
         Some(packet)
     }

@@ -109,6 +109,8 @@ figures! {
     Incoming, IncomingValues {
         /// RTP packets that came.
         Counter packets,
+        /// RTCP packets that came: reports on what we send, requests, and reports of the sender.
+        Counter reports,
         /// RTP packets that never came, repair included.
         Counter lost_packets,
         /// RTP packets that came late through repair.
