@@ -32,8 +32,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Access units that may wait between encoder and link: about a tenth of a second.
-pub const SEND_QUEUE: usize = 4;
+/// Access units that may wait between encoder and link. While the network is behind, what waits here only gets older.
+pub const SEND_QUEUE: usize = 1;
 /// Access units that may wait between link and decoder: about a quarter of a second.
 pub const DECODE_QUEUE: usize = 8;
 /// Commands that may wait; a person cannot press keys faster than they are carried out.

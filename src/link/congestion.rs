@@ -6,15 +6,23 @@
 //! clock, and the estimate cannot run away while the source sends less than it may. Beside the gradient, the length of the
 //! standing queue counts: it tells at once when a path has narrowed, and how much there is to drain.
 
+mod competition;
+pub(super) mod flight;
+mod least;
+mod loss;
 mod queue;
-#[cfg(test)]
-mod simulation;
+mod trains;
 mod trendline;
 
+use super::interceptors::pacer::Allowance;
+use competition::Competition;
+use least::Least;
+use loss::{Loss, Verdict};
 use queue::Queue;
 use rtc::interceptor::{ArrivalGroupAccumulator, BandwidthEstimator, EstimatorStats, PacketReport};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use trains::Trains;
 use trendline::{Trendline, Usage};
 
 /// Limits of the controller, in bits per second.
@@ -28,77 +36,119 @@ pub(super) struct Limits {
     pub ceiling_bps: f64,
 }
 
-/// On overuse, go to this share of what got through: below it, so that the queue drains.
+/// What drives the sender beside the target of the encoder.
+pub(super) trait Estimator: BandwidthEstimator {
+    /// What the path is thought to carry, in bits per second of RTP, repairs included.
+    fn estimate_bps(&self) -> f64;
+    /// How packets may leave.
+    fn allowance(&self) -> Allowance;
+    /// From sending a packet to the feedback on it.
+    fn round_trip(&self) -> Duration;
+}
+
+/// RTP headers and extensions add so much to what the encoder makes.
+const OVERHEAD: f64 = 1.03;
+/// The estimate may exceed the encoder's ceiling, to have room for headers and repairs.
+const ROOM_FOR_REPAIRS: f64 = 1.3;
+/// On overuse, go to this share of what got through: below it, so that the queue drains. The window drains it, too.
 const BACK_OFF: f64 = 0.85;
-/// A queue that is there already is drained faster: for each second of it, so much less. At least [`LEAST_SHARE`] remains.
-const DRAIN_PER_S: f64 = 1.2;
-const LEAST_SHARE: f64 = 0.5;
 /// A standing queue of this length, in milliseconds, is overuse, whether it grows or not: the path narrowed at once.
 const LONG_QUEUE_MS: f64 = 60.0;
 /// Below this there is no queue worth the name; above, nothing is increased.
 const SHORT_QUEUE_MS: f64 = 30.0;
+/// A growing queue is overuse from this length on; below, it is jitter.
+const GROWING_QUEUE_MS: f64 = 15.0;
+/// A train that arrives with less than this share of the estimate, while there is a queue, has found a narrower path.
+const NARROW: f64 = 0.7;
 /// Between two decreases at least this, or a round trip: the first must have shown its effect.
 const DECREASE_INTERVAL: Duration = Duration::from_millis(250);
 /// Growth per second while no limit of the path is known, or far below it.
 const GROWTH: f64 = 1.5;
-/// Growth per second near the last known limit: as a share of the target, first and, doubling each second, at most.
+/// The same when trains arrive so much faster than the estimate.
+const FAST_GROWTH: f64 = 4.0;
+const FAST_TRAINS: f64 = 1.3;
+/// Fast growth ends at this share of what trains arrive with.
+const TRUSTED_TRAINS: f64 = 0.9;
+/// A limit is forgotten when trains arrive so much faster than they did when it was found.
+const FASTER_TRAINS: f64 = 1.5;
+/// Back to this share of the limit as soon as the queue is drained.
+const NEAR_LIMIT: f64 = 0.92;
+/// Growth per second near the last known limit: as a share of it, first and, doubling each second, at most.
 const CAREFUL_GROWTH: (f64, f64) = (0.03, 0.2);
 /// For so long the last known limit is respected.
 const LIMIT_MEMORY: Duration = Duration::from_secs(8);
 /// The estimate stays below this multiple of what got through (plus some), or it would grow without bound on a still picture.
 const HEADROOM: f64 = 1.6;
 const HEADROOM_BPS: f64 = 150_000.0;
-/// Share of lost packets above which loss counts as congestion. Radio links lose less without being full; repair copes.
-const TOLERATED_LOSS: f64 = 0.10;
-/// Loss is judged on at least so many packets and so much time.
-const LOSS_PACKETS: usize = 20;
-const LOSS_INTERVAL: Duration = Duration::from_millis(250);
 /// The acknowledged rate is measured over this long; while a queue is there, over the shorter time: what arrives then is what
 /// the bottleneck lets through, and it may have changed just now.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 const QUEUED_RATE_WINDOW: Duration = Duration::from_millis(200);
+/// Packets leave at this multiple of the estimate, or of what trains arrive with: fast enough for trains to show whether the
+/// path carries more, slow enough for a keyframe not to flood it.
+const PACE_ESTIMATE: f64 = 1.5;
+const PACE_TRAINS: f64 = 1.25;
+/// Beyond the least round trip, this much may be on its way: feedback comes every 50 ms, a picture every 33, and the rest is
+/// the queue that a burst may make.
+const WINDOW: Duration = Duration::from_millis(90);
+/// Before anything is known of the path: somewhat less than TCP begins with (RFC 6928), a quarter of a second at 300 kb/s.
+const FIRST_WINDOW_BYTES: f64 = 10_000.0;
+/// Before anything is known, news is waited for this long: the other direction may be just as narrow.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(500);
+/// Never less: a few packets, so that trains can be seen.
+const LEAST_WINDOW_BYTES: f64 = 5_000.0;
+/// While competing: on loss, down to this share (CUBIC's, RFC 9438), at most once a round trip.
+const COMPETING_BACK_OFF: f64 = 0.7;
+/// While competing: growth by one packet per round trip, each round trip (Reno's, RFC 5681).
+const PACKET_BITS: f64 = 1200.0 * 8.0;
 
 /// Estimates what the path can carry.
 pub(super) struct Controller {
     limits: Limits,
-    target_bps: f64,
+    estimate_bps: f64,
     groups: ArrivalGroupAccumulator,
     trendline: Trendline,
     queue: Queue,
+    trains: Trains,
+    competition: Competition,
+    loss: Loss,
     /// Arrivals of the last while: far end's time and bytes.
     acknowledged: VecDeque<(Duration, usize)>,
-    /// What got through when the path was last full.
-    path_limit_bps: Option<f64>,
+    limit: Option<Limit>,
     round_trip: Duration,
+    least_round_trip_ms: Least,
+    heard: bool,
     increased: Option<Instant>,
     decreased: Option<Instant>,
-    loss: Loss,
+    now: Option<Instant>,
 }
 
-/// The recent share of lost packets.
-#[derive(Debug, Default)]
-struct Loss {
-    lost: usize,
-    sent: usize,
-    judged: Option<Instant>,
-    /// Smoothed, 0 to 1.
-    share: f64,
+/// What got through when the path was last full.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    bps: f64,
+    trains_bps: Option<f64>,
 }
 
 impl Controller {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            target_bps: limits.start_bps.clamp(limits.floor_bps, limits.ceiling_bps),
+            estimate_bps: limits.start_bps.clamp(limits.floor_bps, limits.ceiling_bps),
             groups: ArrivalGroupAccumulator::default(),
             trendline: Trendline::default(),
             queue: Queue::default(),
+            trains: Trains::default(),
+            competition: Competition::default(),
+            loss: Loss::default(),
             acknowledged: VecDeque::new(),
-            path_limit_bps: None,
-            round_trip: Duration::from_millis(100),
+            limit: None,
+            round_trip: FIRST_ROUND_TRIP,
+            least_round_trip_ms: Least::default(),
+            heard: false,
             increased: None,
             decreased: None,
-            loss: Loss::default(),
+            now: None,
         }
     }
 
@@ -123,6 +173,27 @@ impl Controller {
         }
     }
 
+    /// Reads the reports; whatever they say of the path is up to date afterwards.
+    fn read(&mut self, now: Instant, reports: &[PacketReport]) {
+        for report in reports {
+            self.loss.add(report.arrived);
+            let Some(arrival) = report.arrival.filter(|_| report.arrived) else { continue };
+            self.note_arrival(arrival, report.size);
+            self.queue.add(report.departure, arrival);
+            self.trains.add(report);
+            if let Some(delay) = self.groups.accumulate(report) {
+                self.trendline.add(&delay);
+            }
+        }
+        if let Some(newest) = reports.iter().filter(|report| report.arrived).map(|report| report.departure).max() {
+            let sample = now.saturating_duration_since(newest);
+            self.round_trip = if self.heard { (self.round_trip * 7 + sample) / 8 } else { sample };
+            self.least_round_trip_ms.add(now, sample.as_secs_f64() * 1e3);
+            self.heard = true;
+        }
+        self.queue.end_of_report(now);
+    }
+
     /// The path is full.
     fn decrease(&mut self, now: Instant) {
         let interval = self.round_trip.max(DECREASE_INTERVAL);
@@ -131,102 +202,168 @@ impl Controller {
         }
         let queue_ms = self.queue.standing_ms();
         let window = if queue_ms > SHORT_QUEUE_MS { QUEUED_RATE_WINDOW } else { RATE_WINDOW };
-        let Some(through) = self.acknowledged_bps(window) else { return };
-        let share = (BACK_OFF - DRAIN_PER_S * queue_ms / 1e3).max(LEAST_SHARE);
-        self.target_bps = self.target_bps.min(through * share);
-        self.path_limit_bps = Some(match self.path_limit_bps {
-            Some(limit) if (through - limit).abs() < 0.25 * limit => 0.8 * limit + 0.2 * through,
+        let through = [self.acknowledged_bps(window), self.trains.latest_bps()].into_iter().flatten().reduce(f64::min);
+        let Some(through) = through.map(|through| through.max(0.3 * self.estimate_bps)) else { return };
+        self.competition.yielded(queue_ms, through, self.estimate_bps);
+        self.estimate_bps = self.estimate_bps.min(through * BACK_OFF);
+        let bps = match self.limit {
+            Some(limit) if (through - limit.bps).abs() < 0.25 * limit.bps => 0.8 * limit.bps + 0.2 * through,
             _ => through,
-        });
+        };
+        self.limit = Some(Limit { bps, trains_bps: self.trains.median_bps(now) });
         self.decreased = Some(now);
         self.increased = Some(now);
     }
 
     fn increase(&mut self, now: Instant) {
-        let elapsed = self.increased.map_or(Duration::from_millis(50), |at| now.saturating_duration_since(at));
-        self.increased = Some(now);
-        let seconds = elapsed.as_secs_f64().min(1.0);
-        let through = self.acknowledged_bps(RATE_WINDOW);
-        if let (Some(limit), Some(through)) = (self.path_limit_bps, through)
-            && through > 1.2 * limit
-        {
-            self.path_limit_bps = None;
-        }
+        let seconds = self.since_increase(now);
+        let (through, trains) = (self.acknowledged_bps(RATE_WINDOW), self.trains.median_bps(now));
+        self.limit = self.limit.filter(|limit| {
+            let faster = trains.zip(limit.trains_bps).is_some_and(|(now, then)| now > FASTER_TRAINS * then);
+            !faster && through.is_none_or(|through| through < 1.2 * limit.bps)
+        });
         let since_decrease = self.decreased.map_or(LIMIT_MEMORY, |at| now.saturating_duration_since(at));
-        let limit = self.path_limit_bps.filter(|_| since_decrease < LIMIT_MEMORY);
+        let limit = self.limit.filter(|_| since_decrease < LIMIT_MEMORY);
         let grown = match limit {
             // The queue is drained: back to where it was filled from.
-            Some(limit) if self.target_bps < BACK_OFF * limit => BACK_OFF * limit,
+            Some(limit) if self.estimate_bps < NEAR_LIMIT * limit.bps => NEAR_LIMIT * limit.bps,
             Some(_) => {
                 let share = CAREFUL_GROWTH.0 * since_decrease.as_secs_f64().exp2();
-                self.target_bps * (1.0 + share.min(CAREFUL_GROWTH.1) * seconds)
+                self.estimate_bps * (1.0 + share.min(CAREFUL_GROWTH.1) * seconds)
             }
-            None => self.target_bps * GROWTH.powf(seconds),
+            None => {
+                let slow = self.estimate_bps * GROWTH.powf(seconds);
+                let trusted = trains.filter(|trains| *trains > FAST_TRAINS * self.estimate_bps);
+                let fast = trusted
+                    .map_or(0.0, |trains| (self.estimate_bps * FAST_GROWTH.powf(seconds)).min(TRUSTED_TRAINS * trains));
+                slow.max(fast)
+            }
         };
         let bound = through.map_or(f64::INFINITY, |through| HEADROOM * through + HEADROOM_BPS);
-        // A source that sends little must not pull a proven target down, only keep it from growing.
-        self.target_bps = grown.min(bound.max(self.target_bps));
+        // A source that sends little must not pull a proven estimate down, only keep it from growing.
+        self.estimate_bps = grown.min(bound.max(self.estimate_bps));
     }
 
-    fn judge_loss(&mut self, now: Instant) {
-        let due = self.loss.judged.is_none_or(|at| now.saturating_duration_since(at) > LOSS_INTERVAL);
-        if self.loss.sent < LOSS_PACKETS || !due {
+    fn since_increase(&mut self, now: Instant) -> f64 {
+        let elapsed = self.increased.map_or(Duration::from_millis(50), |at| now.saturating_duration_since(at));
+        self.increased = Some(now);
+        elapsed.as_secs_f64().min(1.0)
+    }
+
+    /// Another flow keeps the queue full: as TCP does.
+    fn compete(&mut self, now: Instant, lost: bool) {
+        let seconds = self.since_increase(now);
+        self.queue.keep_memory(now);
+        if lost {
+            if self.decreased.is_none_or(|at| now.saturating_duration_since(at) > self.round_trip) {
+                self.decreased = Some(now);
+                self.estimate_bps *= COMPETING_BACK_OFF;
+            }
             return;
         }
-        let share = self.loss.lost as f64 / self.loss.sent as f64;
-        self.loss = Loss { judged: Some(now), share: 0.7 * self.loss.share + 0.3 * share, ..Loss::default() };
-        if share.min(self.loss.share) > TOLERATED_LOSS {
-            let through = self.acknowledged_bps(RATE_WINDOW);
-            let reduced = self.target_bps * (1.0 - 0.5 * share.min(0.5));
-            self.target_bps = reduced.max(through.map_or(0.0, |through| BACK_OFF * through).min(self.target_bps));
-            // A queue so short that it overflows before it can be seen has a limit all the same.
-            self.path_limit_bps = through.or(self.path_limit_bps);
-            self.decreased = Some(now);
-            self.increased = Some(now);
+        let round_trip = self.round_trip.as_secs_f64().max(0.05);
+        let grown = self.estimate_bps + PACKET_BITS * seconds / (round_trip * round_trip);
+        let through = self.acknowledged_bps(RATE_WINDOW);
+        let bound = through.map_or(f64::INFINITY, |through| HEADROOM * through + HEADROOM_BPS);
+        self.estimate_bps = grown.min(bound.max(self.estimate_bps));
+    }
+
+    fn mind_loss(&mut self, now: Instant) {
+        let through = self.acknowledged_bps(RATE_WINDOW);
+        match self.loss.judge(now, self.round_trip, self.estimate_bps, through) {
+            Verdict::Fine => {}
+            Verdict::Try => {
+                self.estimate_bps =
+                    through.map_or(self.estimate_bps, |through| BACK_OFF * through).min(self.estimate_bps);
+            }
+            Verdict::Ours { limit_bps } => {
+                self.limit = Some(Limit { bps: limit_bps, trains_bps: self.trains.median_bps(now) });
+                (self.decreased, self.increased) = (Some(now), Some(now));
+            }
+            Verdict::Random { before_bps } => self.estimate_bps = self.estimate_bps.max(before_bps),
         }
+    }
+
+    fn decreased_within(&self, now: Instant, time: Duration) -> bool {
+        self.decreased.is_some_and(|at| now.saturating_duration_since(at) < time)
+    }
+
+    fn is_narrow(&self, queue_ms: f64) -> bool {
+        let latest = self.trains.latest_bps();
+        queue_ms > SHORT_QUEUE_MS / 2.0 && latest.is_some_and(|latest| latest < NARROW * self.estimate_bps)
     }
 }
 
 impl BandwidthEstimator for Controller {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        for report in reports {
-            self.loss.sent += 1;
-            let Some(arrival) = report.arrival.filter(|_| report.arrived) else {
-                self.loss.lost += usize::from(!report.arrived);
-                continue;
-            };
-            self.note_arrival(arrival, report.size);
-            self.queue.add(report.departure, arrival);
-            if let Some(delay) = self.groups.accumulate(report) {
-                self.trendline.add(&delay);
+        self.now = Some(now);
+        self.read(now, reports);
+        let queue_ms = self.queue.standing_ms();
+        let through = self.acknowledged_bps(QUEUED_RATE_WINDOW);
+        if let Some(before_bps) = self.competition.observe(now, queue_ms, SHORT_QUEUE_MS, through) {
+            self.estimate_bps = self.estimate_bps.max(before_bps * BACK_OFF);
+        }
+        if self.competition.is_active() {
+            self.compete(now, reports.iter().any(|report| !report.arrived));
+        } else {
+            match self.trendline.usage() {
+                Usage::Over if queue_ms > GROWING_QUEUE_MS => self.decrease(now),
+                _ if queue_ms > LONG_QUEUE_MS || self.is_narrow(queue_ms) => self.decrease(now),
+                Usage::Normal | Usage::Over if queue_ms < SHORT_QUEUE_MS && !self.loss.is_trying() => {
+                    self.increase(now)
+                }
+                // The queue is draining, or a trial goes on: wait for it.
+                _ => self.increased = Some(now),
+            }
+            let queued = queue_ms > SHORT_QUEUE_MS || self.decreased_within(now, self.round_trip + DECREASE_INTERVAL);
+            if queued {
+                self.loss.excused(now);
+            } else {
+                self.mind_loss(now);
             }
         }
-        if let Some(last) = reports.iter().rev().find(|report| report.arrived) {
-            let sample = now.saturating_duration_since(last.departure);
-            self.round_trip = (self.round_trip * 7 + sample) / 8;
-        }
-        self.queue.end_of_report(now);
-        let queue_ms = self.queue.standing_ms();
-        match self.trendline.usage() {
-            Usage::Over => self.decrease(now),
-            _ if queue_ms > LONG_QUEUE_MS => self.decrease(now),
-            Usage::Normal if queue_ms < SHORT_QUEUE_MS => self.increase(now),
-            // The queue is draining: wait for it.
-            Usage::Normal | Usage::Under => self.increased = Some(now),
-        }
-        self.judge_loss(now);
-        self.target_bps = self.target_bps.clamp(self.limits.floor_bps, self.limits.ceiling_bps);
+        self.estimate_bps = self.estimate_bps.clamp(self.limits.floor_bps, ROOM_FOR_REPAIRS * self.limits.ceiling_bps);
     }
 
     fn target_bitrate(&self) -> f64 {
-        self.target_bps
+        (self.estimate_bps() / OVERHEAD).clamp(self.limits.floor_bps, self.limits.ceiling_bps)
     }
 
     fn stats(&self) -> EstimatorStats {
         let mut stats = EstimatorStats::default();
-        stats.packet_loss = Some(self.loss.share);
+        stats.packet_loss = Some(self.loss.share());
         stats.round_trip_time = Some(self.round_trip);
         stats
+    }
+}
+
+impl Estimator for Controller {
+    /// While the newest train hints that the path has narrowed, no more than that: it costs a picture's quality if the hint was
+    /// wrong, and saves a full queue if it was right.
+    fn estimate_bps(&self) -> f64 {
+        let latest = self.trains.latest_bps().filter(|latest| *latest < NARROW * self.estimate_bps);
+        latest.map_or(self.estimate_bps, |latest| (BACK_OFF * latest).max(self.limits.floor_bps))
+    }
+
+    fn allowance(&self) -> Allowance {
+        let trains = self.now.and_then(|now| self.trains.median_bps(now)).unwrap_or(0.0);
+        let rate_bps = (PACE_ESTIMATE * self.estimate_bps).max(PACE_TRAINS * trains);
+        let narrowed = self.now.is_some_and(|now| self.decreased_within(now, RATE_WINDOW));
+        let estimate_bps = self.estimate_bps();
+        let carried_bps =
+            if narrowed || estimate_bps < self.estimate_bps { estimate_bps } else { estimate_bps.max(trains) };
+        let round_trip_ms = if self.competition.is_active() {
+            self.round_trip.as_secs_f64() * 1e3
+        } else {
+            self.least_round_trip_ms.get().unwrap_or(0.0)
+        };
+        let window = WINDOW.as_secs_f64() + round_trip_ms / 1e3;
+        let window_bytes = if self.heard { carried_bps / 8.0 * window } else { FIRST_WINDOW_BYTES };
+        Allowance { rate_bps, window_bytes: window_bytes.max(LEAST_WINDOW_BYTES) }
+    }
+
+    fn round_trip(&self) -> Duration {
+        self.round_trip
     }
 }
 
@@ -250,5 +387,19 @@ impl<E: BandwidthEstimator, F: Fn(f64, f64) + Send + Sync> BandwidthEstimator fo
 
     fn stats(&self) -> EstimatorStats {
         self.estimator.stats()
+    }
+}
+
+impl<E: Estimator, F: Fn(f64, f64) + Send + Sync> Estimator for Published<E, F> {
+    fn estimate_bps(&self) -> f64 {
+        self.estimator.estimate_bps()
+    }
+
+    fn allowance(&self) -> Allowance {
+        self.estimator.allowance()
+    }
+
+    fn round_trip(&self) -> Duration {
+        self.estimator.round_trip()
     }
 }

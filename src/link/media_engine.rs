@@ -2,9 +2,7 @@
 //!
 //! ```text
 //! wire    900  Count             packets, repairs
-//!        1000  CongestionControl send history, our estimator            (stock, with super::congestion)
-//!        2000  TwccSender        transport-wide sequence numbers        (stock)
-//!        3000  Pacer             spreads keyframes
+//!        3000  Sender            paces, numbers, remembers; drives super::congestion
 //!        3500  Repairs           each loss is repaired once a round trip
 //!        4000  NackResponder     keeps what was sent, repairs           (stock)
 //!        8000  TwccReceiver      arrival times for the far end          (stock)
@@ -16,16 +14,18 @@
 //! ```
 
 use super::capture_time;
-use super::interceptors::Through;
+use super::congestion::Estimator;
+use super::interceptors::backlog::Backlog;
 use super::interceptors::count::Count;
 use super::interceptors::keyframe_requests::KeyframeRequests;
-use super::interceptors::pacer::Pacer;
 use super::interceptors::repairs::Repairs;
 use super::interceptors::rtx::Rtx;
+use super::interceptors::sender::Sender;
+use super::interceptors::{TWCC_URI, Through};
 use crate::ops::Figures;
 use rtc::interceptor::{
-    BandwidthEstimator, CongestionControlBuilder, NackGeneratorBuilder, NackResponderBuilder, ReceiverReportBuilder,
-    Registry, SenderReportBuilder, Slot, TwccReceiverBuilder, TwccSenderBuilder,
+    NackGeneratorBuilder, NackResponderBuilder, ReceiverReportBuilder, Registry, SenderReportBuilder, Slot,
+    TwccReceiverBuilder,
 };
 use rtc::media_stream::MediaStreamTrack;
 use rtc::rtp_transceiver::rtp_sender::{
@@ -39,7 +39,6 @@ use webrtc::peer_connection::MediaEngine;
 
 const PAYLOAD_TYPE: u8 = 125;
 const RTX_PAYLOAD_TYPE: u8 = 107;
-pub(super) const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// How often missing packets are asked for.
 const NACK_INTERVAL: Duration = Duration::from_millis(20);
@@ -87,13 +86,13 @@ pub(super) fn media_engine() -> Result<MediaEngine, Error> {
     Ok(engine)
 }
 
-/// The interceptors of one peer connection. `start_bps` is the estimator's first target.
+/// The interceptors of one peer connection. `backlog` tells how much waits to be sent.
 pub(super) fn interceptors(
-    estimator: impl BandwidthEstimator + 'static,
+    estimator: impl Estimator + 'static,
+    backlog: Arc<Backlog>,
     on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
     figures: &Arc<Figures>,
 ) -> Registry {
-    let start_bps = estimator.target_bitrate();
     let nack_generator = NackGeneratorBuilder::new()
         .with_interval(NACK_INTERVAL)
         .with_max_nacks_per_packet(MAX_NACKS)
@@ -101,9 +100,7 @@ pub(super) fn interceptors(
         .build();
     Registry::new()
         .with(Slot::from(900), Through::new(Count { figures: figures.clone() }))
-        .with(Slot::CongestionControl, CongestionControlBuilder::new(estimator).build())
-        .with(Slot::TwccSender, TwccSenderBuilder::new().build())
-        .with(Slot::Pacer, Pacer::new(start_bps))
+        .with(Slot::Pacer, Sender::new(estimator, figures.clone(), backlog))
         .with(Slot::from(3_500), Through::new(Repairs::new(figures.clone())))
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_LOG).build())
         .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(TWCC_INTERVAL).build())

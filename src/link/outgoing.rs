@@ -1,5 +1,6 @@
 //! Our pictures on their way out: a task that gives each access unit of the encoder to the peer connection in use.
 
+use super::interceptors::backlog::Backlog;
 use super::packetizer::{Packetizer, Stream};
 use crate::codec::AccessUnit;
 use crate::media::PortalClock;
@@ -16,10 +17,11 @@ pub(super) struct Path {
     pub attempt: u64,
     pub track: Arc<TrackLocalStaticRTP>,
     pub stream: Stream,
+    pub backlog: Arc<Backlog>,
 }
 
 /// Sends until the encoder's queue ends. Without a path, and on a new one until a keyframe comes, units are dropped and counted.
-/// When the network is behind, writing waits; the encoder's bounded queue fills, and the encoder drops to a keyframe.
+/// When the network is behind, nothing is taken out of the encoder's queue; it fills, and the encoder leaves pictures out.
 pub(super) async fn run(
     mut units: mpsc::Receiver<AccessUnit>,
     paths: watch::Receiver<Option<Path>>,
@@ -29,7 +31,11 @@ pub(super) async fn run(
     let mut packetizer: Option<(u64, Packetizer)> = None;
     let mut started = false;
     let mut packets = Vec::new();
-    while let Some(unit) = units.recv().await {
+    loop {
+        while let Some(backlog) = behind(&paths) {
+            backlog.less().await;
+        }
+        let Some(unit) = units.recv().await else { break };
         let Some(path) = paths.borrow().clone() else {
             started = false;
             figures.outgoing.dropped_before_send.one();
@@ -62,4 +68,10 @@ pub(super) async fn run(
             figures.outgoing.dropped_before_send.one();
         }
     }
+}
+
+/// The connection's backlog, if enough waits there.
+fn behind(paths: &watch::Receiver<Option<Path>>) -> Option<Arc<Backlog>> {
+    let path = paths.borrow();
+    path.as_ref().map(|path| &path.backlog).filter(|backlog| backlog.is_enough()).cloned()
 }

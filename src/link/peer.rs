@@ -9,6 +9,7 @@ use super::clock_offset::{ClockOffset, Sample};
 use super::congestion::{Controller, Limits, Published};
 use super::control;
 use super::incoming::{Delivery, Incoming};
+use super::interceptors::backlog::Backlog;
 use super::media_engine;
 use super::outgoing::Path;
 use super::packetizer::Stream;
@@ -105,6 +106,8 @@ pub(super) struct Shared {
     pub verified: AtomicBool,
     closing: AtomicBool,
     gathered: Notify,
+    /// What waits to be sent.
+    backlog: Arc<Backlog>,
     /// Somebody wants a keyframe of the far end.
     pub keyframe_wanted: Notify,
     /// 0: not negotiated.
@@ -125,6 +128,7 @@ impl Peer {
             verified: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             gathered: Notify::new(),
+            backlog: Arc::default(),
             keyframe_wanted: Notify::new(),
             capture_time_id: AtomicU8::new(0),
             clock_offset_us: AtomicI64::new(CLOCKS_UNRELATED),
@@ -189,7 +193,8 @@ impl Peer {
         // One media section, so the same numbers hold both ways.
         self.shared.capture_time_id.store(capture_time_id.unwrap_or(0), Ordering::Relaxed);
         let stream = Stream { ssrc: self.ssrc, payload_type: codec.payload_type, capture_time_id };
-        Ok(Path { attempt: self.shared.attempt, track: self.track.clone(), stream })
+        let (track, backlog) = (self.track.clone(), self.shared.backlog.clone());
+        Ok(Path { attempt: self.shared.attempt, track, stream, backlog })
     }
 
     /// Asks the far end for a keyframe soon.
@@ -266,7 +271,8 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         },
     };
     let engine = media_engine::media_engine()?;
-    let registry = media_engine::interceptors(estimator, setup.on_keyframe_request.clone(), &setup.figures);
+    let keyframe_request = setup.on_keyframe_request.clone();
+    let registry = media_engine::interceptors(estimator, shared.backlog.clone(), keyframe_request, &setup.figures);
     let settings = SettingEngineBuilder::new()
         // The stock mode resolves a name at build time, which fails while there is no network, as at a kiosk's boot.
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)

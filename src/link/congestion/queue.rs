@@ -1,15 +1,14 @@
 //! How long the queue of the path is: the least one-way delay of the last reports, less the least of the last while.
 //!
 //! The two clocks need not be related for that: their offset is in both. If a queue stands for longer than the memory, it is
-//! taken for the path's own delay; otherwise a competing flow that keeps the queue full would leave us nothing.
+//! taken for the path's own delay.
 
+use super::least::Least;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A report's own least delay counts for this long: a picture's packets queue behind each other, which is no standing queue.
 const RECENT: Duration = Duration::from_millis(100);
-/// The least delay is remembered for between one and two of these.
-const MEMORY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -18,9 +17,7 @@ pub(super) struct Queue {
     /// The least delay of the report that is being read, in milliseconds plus an unknown constant.
     reading_ms: Option<f64>,
     recent: VecDeque<(Instant, f64)>,
-    /// Least delays of the current and of the previous memory.
-    least_ms: (Option<f64>, Option<f64>),
-    turned: Option<Instant>,
+    least_ms: Least,
 }
 
 impl Queue {
@@ -43,17 +40,17 @@ impl Queue {
             self.recent.pop_front();
         }
         self.recent.push_back((now, delay_ms));
-        if now.saturating_duration_since(*self.turned.get_or_insert(now)) > MEMORY {
-            self.turned = Some(now);
-            self.least_ms = (None, self.least_ms.0);
-        }
-        self.least_ms.0 = Some(self.least_ms.0.map_or(delay_ms, |least| least.min(delay_ms)));
+        self.least_ms.add(now, delay_ms);
+    }
+
+    /// The path's own delay is not forgotten now.
+    pub fn keep_memory(&mut self, now: Instant) {
+        self.least_ms.keep(now);
     }
 
     /// The standing queue in milliseconds; 0 while nothing is known.
     pub fn standing_ms(&self) -> f64 {
         let recent = self.recent.iter().map(|(_, delay)| *delay).reduce(f64::min);
-        let least = [self.least_ms.0, self.least_ms.1].into_iter().flatten().reduce(f64::min);
-        recent.zip(least).map_or(0.0, |(recent, least)| recent - least)
+        recent.zip(self.least_ms.get()).map_or(0.0, |(recent, least)| recent - least)
     }
 }

@@ -4,17 +4,22 @@
 //! (see [`super::media_engine`] for the whole list). Those that neither delay nor generate packets are a [`Stage`]: one function
 //! per direction.
 
+pub(super) mod backlog;
 pub(super) mod count;
 pub(super) mod keyframe_requests;
 pub(super) mod pacer;
 pub(super) mod repairs;
 pub(super) mod rtx;
+pub(super) mod sender;
 
 use rtc::interceptor::{Interceptor, StreamInfo, TaggedPacket};
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use std::collections::VecDeque;
 use std::time::Instant;
+
+/// The header extension that numbers packets across streams (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+pub(super) const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// A step that looks at each packet, may change it, and may swallow it by returning `None`.
 pub(super) trait Stage: Send + Sync + 'static {

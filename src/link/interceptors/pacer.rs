@@ -1,133 +1,119 @@
-//! Spreads large bursts over time, and nothing else.
+//! When a packet may leave: spreads large bursts over time, and holds everything while too much is on its way.
 //!
-//! The stock pacer releases packets only when the driver's timer fires, which it does at most once a millisecond, and at just
-//! the target bitrate: an ordinary picture would wait for milliseconds and a keyframe for a third of a second. Here a packet
-//! passes at once as long as the burst allows it (an ordinary picture always does), and a keyframe leaves at several times the
-//! target.
+//! Two limits. A budget of bytes refills with time: an ordinary picture passes at once, a keyframe leaves somewhat faster than
+//! the path carries it, so that it neither waits on a fast path nor floods a narrow one. And the bytes on their way stay within
+//! a window, as TCP's do: when the path narrows, feedback thins out at once, and what the bottleneck has not let through is not
+//! followed by more (libwebrtc calls it congestion window pushback). What waits here makes the encoder leave out pictures,
+//! see [`super::backlog`].
 
-use rtc::interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket};
-use rtc::sansio::Protocol;
-use rtc::shared::error::Error;
+use rtc::interceptor::{Attribute, Packet, TaggedPacket};
 use rtc::shared::marshal::MarshalSize;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes that may leave at once: two to three ordinary pictures at 2.5 Mb/s and 30 a second.
+/// How much of the pacing rate may leave at once, and the most bytes: two to three ordinary pictures at 2.5 Mb/s and 30 a
+/// second. On a narrow path less, or a single picture would fill a short queue.
+const BURST: Duration = Duration::from_millis(40);
 const BURST_BYTES: f64 = 32_000.0;
-/// How much faster than the target a longer burst leaves. libwebrtc uses 2.5; a keyframe of 80 kB at 2.5 Mb/s takes 40 ms so.
-const RATE_FACTOR: f64 = 4.0;
-/// The least rate, so that a collapsed target does not add seconds of delay to a keyframe.
-const MIN_RATE_BPS: f64 = 2_000_000.0;
 /// When more packets than this wait, new ones are dropped: 1.2 s at 20 Mb/s. The NACK responder holds them for repair.
 const QUEUE: usize = 2048;
 
-/// Keeps a budget of bytes that refills with time.
+/// What the path is thought to bear.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::link) struct Allowance {
+    /// At this rate a burst leaves, in bits per second.
+    pub rate_bps: f64,
+    /// So many bytes may be on their way.
+    pub window_bytes: f64,
+}
+
+/// Keeps what waits, in the order in which it is to leave: repairs first, since a whole picture waits for each.
 pub(in crate::link) struct Pacer {
-    rate_bps: f64,
+    allowance: Allowance,
     budget_bytes: f64,
     refilled: Option<Instant>,
-    waiting: VecDeque<TaggedPacket>,
-    reads: VecDeque<TaggedPacket>,
-    writes: VecDeque<TaggedPacket>,
+    repairs: VecDeque<TaggedPacket>,
+    media: VecDeque<TaggedPacket>,
+    waiting_bytes: usize,
 }
 
 impl Pacer {
-    pub(in crate::link) fn new(target_bps: f64) -> Self {
+    pub fn new(allowance: Allowance) -> Self {
         Self {
-            rate_bps: rate(target_bps),
-            budget_bytes: BURST_BYTES,
+            allowance,
+            budget_bytes: burst_bytes(allowance.rate_bps),
             refilled: None,
-            waiting: VecDeque::new(),
-            reads: VecDeque::new(),
-            writes: VecDeque::new(),
+            repairs: VecDeque::new(),
+            media: VecDeque::new(),
+            waiting_bytes: 0,
         }
+    }
+
+    pub fn set_allowance(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+    }
+
+    /// Bytes that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Takes a packet in. It is dropped when too many wait.
+    pub fn push(&mut self, packet: TaggedPacket) {
+        let queue = if packet.message.has(&Attribute::Retransmission) { &mut self.repairs } else { &mut self.media };
+        if queue.len() < QUEUE {
+            self.waiting_bytes += size(&packet);
+            queue.push_back(packet);
+        }
+    }
+
+    /// The next packet, if it may leave now. The budget may go below zero by one packet, and one packet may always be on its way.
+    pub fn pop(&mut self, now: Instant, flying_bytes: usize) -> Option<TaggedPacket> {
+        self.refill(now);
+        if self.budget_bytes <= 0.0 || !self.window_is_open(flying_bytes) {
+            return None;
+        }
+        let packet = self.repairs.pop_front().or_else(|| self.media.pop_front())?;
+        let bytes = size(&packet);
+        self.waiting_bytes -= bytes;
+        self.budget_bytes -= bytes as f64;
+        Some(packet)
+    }
+
+    /// When the budget will allow the next packet; `None` if nothing waits or only the window is in its way.
+    pub fn due(&self, flying_bytes: usize) -> Option<Instant> {
+        if self.waiting_bytes == 0 || !self.window_is_open(flying_bytes) {
+            return None;
+        }
+        // One more byte than is owed, so that the deadline is never one at which nothing could be done.
+        let owed_bytes = 1.0 - self.budget_bytes.min(0.0);
+        Some(self.refilled? + Duration::from_secs_f64(owed_bytes * 8.0 / self.allowance.rate_bps))
+    }
+
+    fn window_is_open(&self, flying_bytes: usize) -> bool {
+        flying_bytes == 0 || (flying_bytes as f64) < self.allowance.window_bytes
     }
 
     fn refill(&mut self, now: Instant) {
         if let Some(last) = self.refilled {
             let seconds = now.saturating_duration_since(last).as_secs_f64();
-            self.budget_bytes = (self.budget_bytes + seconds * self.rate_bps / 8.0).min(BURST_BYTES);
+            let budget_bytes = self.budget_bytes + seconds * self.allowance.rate_bps / 8.0;
+            self.budget_bytes = budget_bytes.min(burst_bytes(self.allowance.rate_bps));
         }
         self.refilled = Some(self.refilled.map_or(now, |last| last.max(now)));
     }
-
-    /// Lets a packet go; the budget may go below zero by one packet.
-    fn release(&mut self, mut packet: TaggedPacket, now: Instant) {
-        if let Packet::Rtp(rtp) = &packet.message.packet {
-            self.budget_bytes -= rtp.marshal_size() as f64;
-        }
-        // The send history must see when the packet left, not when it came here.
-        packet.now = now;
-        self.writes.push_back(packet);
-    }
 }
 
-fn rate(target_bps: f64) -> f64 {
-    (target_bps * RATE_FACTOR).max(MIN_RATE_BPS)
+fn burst_bytes(rate_bps: f64) -> f64 {
+    (rate_bps / 8.0 * BURST.as_secs_f64()).min(BURST_BYTES)
 }
 
-impl Protocol<TaggedPacket, TaggedPacket, ()> for Pacer {
-    type Rout = TaggedPacket;
-    type Wout = TaggedPacket;
-    type Eout = ();
-    type Error = Error;
-    type Time = Instant;
-
-    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
-        let any = Attribute::TargetBitrateChanged { bits_per_second: 0.0 };
-        if let Some(Attribute::TargetBitrateChanged { bits_per_second }) = packet.message.get(&any) {
-            self.rate_bps = rate(*bits_per_second);
-        }
-        self.reads.push_back(packet);
-        Ok(())
+/// Bytes on the wire, without encryption, UDP and IP.
+pub(in crate::link) fn size(packet: &TaggedPacket) -> usize {
+    match &packet.message.packet {
+        Packet::Rtp(rtp) => rtp.marshal_size(),
+        _ => 0,
     }
-
-    fn poll_read(&mut self) -> Option<TaggedPacket> {
-        self.reads.pop_front()
-    }
-
-    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
-        // Feedback is small and only useful while it is fresh.
-        if matches!(packet.message.packet, Packet::Rtcp(_)) {
-            self.writes.push_back(packet);
-            return Ok(());
-        }
-        let now = packet.now;
-        self.refill(now);
-        if self.waiting.is_empty() && self.budget_bytes > 0.0 {
-            self.release(packet, now);
-        } else if self.waiting.len() < QUEUE {
-            self.waiting.push_back(packet);
-        }
-        Ok(())
-    }
-
-    fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.writes.pop_front()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        self.refill(now);
-        while self.budget_bytes > 0.0 {
-            let Some(packet) = self.waiting.pop_front() else { break };
-            self.release(packet, now);
-        }
-        Ok(())
-    }
-
-    fn poll_timeout(&mut self) -> Option<Instant> {
-        self.waiting.front()?;
-        // One more byte than is owed, so that the deadline is never one at which nothing could be done.
-        let owed_bytes = 1.0 - self.budget_bytes.min(0.0);
-        Some(self.refilled? + Duration::from_secs_f64(owed_bytes * 8.0 / self.rate_bps))
-    }
-}
-
-impl Interceptor for Pacer {
-    fn bind_local_stream(&mut self, _: &StreamInfo) {}
-    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
-    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
-    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
 
 #[cfg(test)]
@@ -136,54 +122,73 @@ mod tests {
     use bytes::Bytes;
     use rtc::interceptor::AttributedPacket;
 
+    const LAN: Allowance = Allowance { rate_bps: 50e6, window_bytes: 1e6 };
+
     fn packet(now: Instant) -> TaggedPacket {
         let rtp = rtc::rtp::Packet { payload: Bytes::from_static(&[0; 1188]), ..Default::default() };
         TaggedPacket { now, transport: Default::default(), message: AttributedPacket::new(Packet::Rtp(rtp)) }
     }
 
-    fn drain(pacer: &mut Pacer) -> usize {
-        std::iter::from_fn(|| pacer.poll_write()).count()
+    fn drain(pacer: &mut Pacer, now: Instant, flying: &mut usize) -> usize {
+        std::iter::from_fn(|| {
+            let bytes = pacer.pop(now, *flying).map(|packet| size(&packet));
+            *flying += bytes.unwrap_or(0);
+            bytes
+        })
+        .count()
     }
 
     #[test]
     fn ordinary_pictures_never_wait() {
-        let (mut pacer, start) = (Pacer::new(2.5e6), Instant::now());
+        let (mut pacer, start) = (Pacer::new(Allowance { rate_bps: 4e6, window_bytes: 1e6 }), Instant::now());
         for picture in 0..300 {
             let now = start + Duration::from_millis(33 * picture);
-            for _ in 0..9 {
-                pacer.handle_write(packet(now)).unwrap();
+            (0..9).for_each(|_| pacer.push(packet(now)));
+            assert_eq!(drain(&mut pacer, now, &mut 0), 9, "picture {picture}");
+            assert_eq!(pacer.due(0), None);
+        }
+    }
+
+    #[test]
+    fn a_keyframe_leaves_at_the_pacing_rate() {
+        // (allowance, packets at once, time for 80 packets in ms)
+        let table = [(LAN, 27, 10..12), (Allowance { rate_bps: 2e6, ..LAN }, 9, 330..350)];
+        for (allowance, at_once, expected_ms) in table {
+            let (mut pacer, start) = (Pacer::new(allowance), Instant::now());
+            (0..80).for_each(|_| pacer.push(packet(start)));
+            let mut sent = drain(&mut pacer, start, &mut 0);
+            assert_eq!(sent, at_once, "{allowance:?}");
+            let mut now = start;
+            while let Some(at) = pacer.due(0) {
+                assert!(at > now, "a deadline must lie ahead");
+                now = at;
+                sent += drain(&mut pacer, now, &mut 0);
             }
-            assert_eq!(drain(&mut pacer), 9, "picture {picture}");
-            assert_eq!(pacer.poll_timeout(), None);
+            assert_eq!(sent, 80);
+            let took = (now - start).as_millis();
+            assert!(expected_ms.contains(&took), "{allowance:?}: {took} ms");
         }
     }
 
     #[test]
-    fn a_keyframe_leaves_at_four_times_the_target() {
-        let (mut pacer, start) = (Pacer::new(2.5e6), Instant::now());
-        for _ in 0..80 {
-            pacer.handle_write(packet(start)).unwrap();
-        }
-        let mut sent = drain(&mut pacer);
-        assert_eq!(sent, 27, "the burst");
-        let mut now = start;
-        while let Some(at) = pacer.poll_timeout() {
-            assert!(at > now, "a deadline must lie ahead");
-            now = at;
-            pacer.handle_timeout(now).unwrap();
-            sent += drain(&mut pacer);
-        }
-        assert_eq!(sent, 80);
-        let took = now - start;
-        assert!((40..70).contains(&took.as_millis()), "{took:?}");
+    fn nothing_follows_into_a_full_path() {
+        let (mut pacer, start) = (Pacer::new(Allowance { window_bytes: 12_000.0, ..LAN }), Instant::now());
+        (0..40).for_each(|_| pacer.push(packet(start)));
+        let mut flying = 0;
+        assert_eq!(drain(&mut pacer, start, &mut flying), 10);
+        assert_eq!((pacer.due(flying), pacer.waiting_bytes()), (None, 30 * 1200), "time alone changes nothing");
+        flying -= 6000;
+        assert_eq!(drain(&mut pacer, start, &mut flying), 5, "as much as has arrived");
     }
 
     #[test]
-    fn the_queue_is_bounded() {
-        let (mut pacer, start) = (Pacer::new(1e5), Instant::now());
-        for _ in 0..10 * QUEUE {
-            pacer.handle_write(packet(start)).unwrap();
-        }
-        assert_eq!(pacer.waiting.len(), QUEUE);
+    fn repairs_go_first_and_the_queue_is_bounded() {
+        let (mut pacer, start) = (Pacer::new(Allowance { rate_bps: 1e5, window_bytes: 1e6 }), Instant::now());
+        (0..10 * QUEUE).for_each(|_| pacer.push(packet(start)));
+        assert_eq!(pacer.waiting_bytes(), QUEUE * 1200);
+        let mut repair = packet(start);
+        repair.message.add(Attribute::Retransmission);
+        pacer.push(repair);
+        assert!(pacer.pop(start, 0).unwrap().message.has(&Attribute::Retransmission));
     }
 }

@@ -6,6 +6,7 @@
 use super::encoder::{Picture, Wishes};
 use crate::link::assembler::{self, Assembler, Unit};
 use crate::link::congestion::{Controller, Limits, Published};
+use crate::link::interceptors::{TWCC_URI, backlog::Backlog};
 use crate::link::packetizer::{Packetizer, Stream};
 use crate::link::{capture_time, media_engine};
 use crate::ops::Figures;
@@ -52,6 +53,7 @@ pub struct Connection {
     chain: Box<dyn Interceptor>,
     packetizer: Packetizer,
     started: bool,
+    backlog: Arc<Backlog>,
     far_ssrc: u32,
     assembler: Assembler,
     replays: BTreeMap<u32, (SlidingWindowDetector, u64)>,
@@ -86,9 +88,10 @@ impl Connection {
             },
         };
         wishes.target_bps.store(setup.start_bps as u32, Relaxed);
+        let backlog = Arc::<Backlog>::default();
         let requested = wishes.clone();
         let on_request = Arc::new(move || requested.keyframe.store(true, Relaxed));
-        let mut chain = Box::new(media_engine::interceptors(estimator, on_request, &figures).build());
+        let mut chain = Box::new(media_engine::interceptors(estimator, backlog.clone(), on_request, &figures).build());
         chain.bind_local_stream(&stream(ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc ^ RTX, false));
@@ -98,6 +101,7 @@ impl Connection {
             chain,
             packetizer: Packetizer::beginning(media, first_sequence, 0),
             started: false,
+            backlog,
             far_ssrc,
             assembler: Assembler::new(HOLD.0),
             replays: BTreeMap::new(),
@@ -129,6 +133,11 @@ impl Connection {
         for packet in self.packets.drain(..) {
             handle_write(&mut *self.chain, Packet::Rtp(packet), now);
         }
+    }
+
+    /// Whether enough waits in the pacer, as `outgoing` asks before it takes a picture.
+    pub fn is_behind(&self) -> bool {
+        self.backlog.is_enough()
     }
 
     /// A packet from the network; duplicates end here.
@@ -250,10 +259,7 @@ fn stream(ssrc: u32, media: bool) -> StreamInfo {
         ssrc_rtx: media.then_some(ssrc ^ RTX),
         payload_type: if media { 125 } else { 107 },
         payload_type_rtx: media.then_some(107),
-        rtp_header_extensions: vec![
-            extension(media_engine::TWCC_URI, TWCC_ID),
-            extension(capture_time::URI, CAPTURE_TIME_ID.into()),
-        ],
+        rtp_header_extensions: vec![extension(TWCC_URI, TWCC_ID), extension(capture_time::URI, CAPTURE_TIME_ID.into())],
         mime_type: codec.mime_type,
         clock_rate: codec.clock_rate,
         channels: codec.channels,

@@ -64,10 +64,14 @@ impl Portal {
     pub fn wake(&mut self, now: Instant, out: &mut Outbox) {
         if now >= self.next_capture {
             self.next_capture += Duration::from_secs(1) / FPS;
-            let picture = self.encoder.capture(true, &self.wishes, now);
+            // The queue between encoder and link holds one.
+            let full = self.connection.is_behind() && !self.encoding.is_empty();
+            let picture = if full { None } else { self.encoder.capture(true, &self.wishes, now) };
             self.encoding.extend(picture.map(|picture| (now + ENCODING, picture)));
         }
-        while let Some((_, picture)) = self.encoding.pop_front_if(|(done, _)| *done <= now) {
+        while !self.connection.is_behind()
+            && let Some((_, picture)) = self.encoding.pop_front_if(|(done, _)| *done <= now)
+        {
             self.connection.send(&picture, now);
         }
         if now >= self.next_ping {
@@ -86,7 +90,7 @@ impl Portal {
 
     /// When [`Portal::wake`] should be called.
     pub fn next(&mut self, now: Instant) -> Instant {
-        let encoded = self.encoding.front().map(|(done, _)| *done);
+        let encoded = self.encoding.front().map(|(done, _)| *done).filter(|_| !self.connection.is_behind());
         let others = [self.connection.next(now), encoded, Some(self.next_ping)];
         others.into_iter().flatten().fold(self.next_capture, Instant::min)
     }

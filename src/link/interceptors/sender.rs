@@ -1,0 +1,202 @@
+//! The last that our packets pass: paces them, numbers them, remembers them, and learns from the far end's feedback how fast to
+//! go on.
+//!
+//! In place of three stock interceptors (pacer, transport-wide sequence numbers, send history) which cannot tell each other
+//! what is needed here: how much is on its way when the next packet wants to leave.
+
+use super::backlog::Backlog;
+use super::pacer::Pacer;
+use crate::link::congestion::Estimator;
+use crate::link::congestion::flight::Flight;
+use crate::ops::Figures;
+use rtc::interceptor::{Interceptor, Packet, PacketReport, StreamInfo, TaggedPacket};
+use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
+use rtc::rtp::extension::transport_cc_extension::TransportCcExtension;
+use rtc::sansio::Protocol;
+use rtc::shared::error::Error;
+use rtc::shared::marshal::Marshal;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Without news for a round trip and this long, what was sent is taken for gone: feedback comes every 50 ms, and a queue is
+/// rarely longer. A dead path is so tried with less and less, never with nothing.
+const NO_NEWS: Duration = Duration::from_millis(300);
+/// The send rate is counted over this long.
+const RATE_WINDOW: Duration = Duration::from_millis(500);
+
+/// Paces, numbers and remembers; drives the estimator.
+pub(in crate::link) struct Sender<E> {
+    estimator: E,
+    pacer: Pacer,
+    flight: Flight,
+    /// By SSRC, the id of the extension that carries the transport-wide sequence number.
+    streams: HashMap<u32, u8>,
+    figures: Arc<Figures>,
+    backlog: Arc<Backlog>,
+    reports: Vec<PacketReport>,
+    rate: (Option<Instant>, usize),
+    reads: VecDeque<TaggedPacket>,
+    writes: VecDeque<TaggedPacket>,
+}
+
+impl<E: Estimator> Sender<E> {
+    pub(in crate::link) fn new(estimator: E, figures: Arc<Figures>, backlog: Arc<Backlog>) -> Self {
+        Self {
+            pacer: Pacer::new(estimator.allowance()),
+            estimator,
+            flight: Flight::default(),
+            streams: HashMap::new(),
+            figures,
+            backlog,
+            reports: Vec::new(),
+            rate: (None, 0),
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+        }
+    }
+
+    fn learn(&mut self, feedback: &TransportLayerCc, now: Instant) {
+        self.reports.clear();
+        self.flight.feedback(feedback, now, &mut self.reports);
+        self.estimator.on_reports(now, &self.reports);
+        self.pacer.set_allowance(self.estimator.allowance());
+        self.figures.outgoing.estimate_bps.set(self.estimator.estimate_bps() as u64);
+    }
+
+    /// Lets go what may go.
+    fn pump(&mut self, now: Instant) {
+        while let Some(mut packet) = self.pacer.pop(now, self.flight.bytes()) {
+            if let Packet::Rtp(rtp) = &mut packet.message.packet
+                && let Some(&id) = self.streams.get(&rtp.header.ssrc)
+            {
+                let bytes = size_with_extension(rtp);
+                let transport_sequence = self.flight.send(rtp.header.ssrc, bytes, now);
+                if let Ok(extension) = (TransportCcExtension { transport_sequence }).marshal() {
+                    // Fails only for ids that no negotiation yields.
+                    let _ = rtp.header.set_extension(id, extension.freeze());
+                }
+                self.count(bytes, now);
+            }
+            packet.now = now;
+            self.writes.push_back(packet);
+        }
+        let waiting = self.pacer.waiting_bytes() as f64 * 8.0 / self.estimator.estimate_bps().max(1.0);
+        let waiting = Duration::from_secs_f64(waiting);
+        self.figures.outgoing.pacer_queue_us.set(waiting.as_micros() as u64);
+        self.backlog.set(waiting);
+    }
+
+    fn count(&mut self, bytes: usize, now: Instant) {
+        let since = *self.rate.0.get_or_insert(now);
+        self.rate.1 += bytes;
+        let passed = now.saturating_duration_since(since);
+        if passed >= RATE_WINDOW {
+            let bps = self.rate.1 as f64 * 8.0 / passed.as_secs_f64();
+            self.figures.outgoing.send_rate_bps.set(bps as u64);
+            self.rate = (Some(now), 0);
+        }
+    }
+
+    fn no_news(&self) -> Duration {
+        NO_NEWS + self.estimator.round_trip()
+    }
+}
+
+/// Of the media, of its repairs and of its forward error correction.
+fn ssrcs(stream: &StreamInfo) -> impl Iterator<Item = u32> {
+    [Some(stream.ssrc), stream.ssrc_rtx, stream.ssrc_fec].into_iter().flatten()
+}
+
+/// With the extension that is about to be added: 2 bytes of content behind 1 of header, padded.
+fn size_with_extension(rtp: &rtc::rtp::Packet) -> usize {
+    use rtc::shared::marshal::MarshalSize;
+    rtp.marshal_size() + 4
+}
+
+impl<E: Estimator> Protocol<TaggedPacket, TaggedPacket, ()> for Sender<E> {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(parts) = &packet.message.packet {
+            let mut learned = false;
+            for part in parts {
+                if let Some(feedback) = part.as_any().downcast_ref::<TransportLayerCc>() {
+                    self.learn(feedback, packet.now);
+                    learned = true;
+                }
+            }
+            if learned {
+                self.pump(packet.now);
+            }
+        }
+        self.reads.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.reads.pop_front()
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        // Feedback is small and only useful while it is fresh.
+        if matches!(packet.message.packet, Packet::Rtcp(_)) {
+            self.writes.push_back(packet);
+            return Ok(());
+        }
+        let now = packet.now;
+        self.pacer.push(packet);
+        self.pump(now);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.writes.pop_front()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        if let Some(cutoff) = now.checked_sub(self.no_news()) {
+            self.flight.expire(cutoff, now);
+        }
+        if self.pacer.waiting_bytes() > 0 {
+            self.pump(now);
+        }
+        Ok(())
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        if self.pacer.waiting_bytes() == 0 {
+            return None;
+        }
+        let flying = self.flight.bytes();
+        // A millisecond more, so that the deadline is never one at which nothing could be done.
+        self.pacer.due(flying).or_else(|| Some(self.flight.oldest()? + self.no_news() + Duration::from_millis(1)))
+    }
+}
+
+impl<E: Estimator> Interceptor for Sender<E> {
+    fn bind_local_stream(&mut self, stream: &StreamInfo) {
+        let extension = stream.rtp_header_extensions.iter().find(|extension| extension.uri == super::TWCC_URI);
+        if let Some(id) = extension.and_then(|extension| u8::try_from(extension.id).ok()).filter(|id| *id != 0) {
+            // Repairs are no stream of their own for `rtc`, but they take their share of the path like any other packet.
+            self.streams.extend(ssrcs(stream).map(|ssrc| (ssrc, id)));
+        }
+    }
+
+    fn unbind_local_stream(&mut self, stream: &StreamInfo) {
+        self.streams.retain(|ssrc, _| ssrcs(stream).all(|gone| gone != *ssrc));
+    }
+
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
+
+impl<E> Drop for Sender<E> {
+    fn drop(&mut self) {
+        self.backlog.set(Duration::ZERO);
+    }
+}
