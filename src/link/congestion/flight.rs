@@ -121,7 +121,7 @@ impl Flight {
             }
         }
         // Feedback on these was lost.
-        while self.settled < base && self.oldest().is_some() && self.settled < base {
+        while self.oldest().is_some() && self.settled < base {
             self.settle(self.settled, Fate::Unknown(now));
         }
         self.forget(now, reports);
