@@ -88,12 +88,18 @@ impl Drop for Call {
 }
 
 impl Scene {
-    /// A network like this, and two portals that show each other.
-    pub fn start(tools: &Tools, conditions: &str) -> Result<Self, Trouble> {
+    /// A network like this, without portals.
+    pub fn empty(tools: &Tools, conditions: &str) -> Result<Self, Trouble> {
         let mut network = Network::start(tools)?;
         network.set(conditions)?;
-        let call = Call::start(tools, 7413)?;
-        let scene = Self { calls: vec![call], network, queues: vec![], busy: Busy::now() };
+        Ok(Self { calls: vec![], network, queues: vec![], busy: Busy::now() })
+    }
+
+    /// A network like this, and two portals that show each other.
+    pub fn start(tools: &Tools, conditions: &str) -> Result<Self, Trouble> {
+        let mut scene = Self::empty(tools, conditions)?;
+        scene.calls.push(Call::start(tools, 7413)?);
+        scene.busy = Busy::now();
         scene.calls[0].both_show()?;
         Ok(scene)
     }
@@ -266,7 +272,7 @@ pub fn timeline(scene: &Scene, call: usize, from_ms: f64, to_ms: f64) -> String 
             shown.motion.longest_ms,
             shown.latency_ms.2,
             heights(&shown.heights),
-            if tcp > 0.0 { format!("  tcp {:.2}", tcp / 1e6) } else { String::new() },
+            if tcp > 5e4 { format!("  tcp {:.2}", tcp / 1e6) } else { String::new() },
         );
         at_ms += 1e3;
     }

@@ -4,6 +4,7 @@
 //! in the same way where nothing else is said; figures come in pairs, "A, B", what A received first.
 
 mod call;
+mod chromium;
 mod loss;
 mod narrow;
 mod outage;
@@ -14,7 +15,7 @@ mod test_network;
 use crate::Case;
 
 /// All of them.
-pub const ALL: [Case; 13] = [
+pub const ALL: [Case; 17] = [
     Case::long(
         "test-network",
         "the test network itself: rate, queue, delay, jitter, loss, bursts",
@@ -36,4 +37,16 @@ pub const ALL: [Case; 13] = [
     Case::long("start-5", "start on a clean path of 5 Mb/s", start::at_5),
     Case::long("outage-5", "no network for 5 s, signalling included", outage::of_5),
     Case::long("outage-60", "no network for 60 s, signalling included", outage::of_60),
+    Case::long(
+        "chromium-loss-50",
+        "two Chromium, random loss of 2, 5, 10 and 20 %, round trip of 50 ms",
+        chromium::loss_50,
+    ),
+    Case::long("chromium-loss-100", "the same with a round trip of 100 ms", chromium::loss_100),
+    Case::long(
+        "chromium-narrow",
+        "two Chromium, 3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms",
+        chromium::narrow,
+    ),
+    Case::long("chromium-start", "two Chromium, start on a clean path of 3 and of 5 Mb/s", chromium::start),
 ];
