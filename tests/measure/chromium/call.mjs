@@ -1,5 +1,5 @@
 // One Chromium sends a film to another by WebRTC, each in a network namespace of its own; what getStats and the page say of it goes to standard
-// output, a line of JSON every 100 ms: {"at": ms, "sender": {...}, "receiver": {...}} with what page.html's look() returns. Ends with its standard input.
+// output, a line of JSON every 100 ms: {"at": ms, "sender": {...}, "receiver": {...}} with what page.html's look() returns. Ends with SIGTERM.
 //
 //   node call.mjs --from NAMESPACE --to NAMESPACE --film FILE.y4m [--codec H264|VP8] [--bitrate 2500000] [--browser chromium]
 //
@@ -71,7 +71,7 @@ function fail(reason) {
 }
 
 process.on('unhandledRejection', fail);
-process.stdin.on('end', () => { close(); process.exit(0); }).resume();
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => { close(); process.exit(0); });
 const sender = await open(options.from), receiver = await open(options.to);
 const offered = await sender.evaluate(`offer('${options.codec}', ${Number(options.bitrate)}, ${Number(options.note)})`);
 const answered = await receiver.evaluate(`answer(${JSON.stringify(offered)})`);
