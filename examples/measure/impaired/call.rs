@@ -33,7 +33,7 @@ pub struct Call {
     /// What watches them.
     pub watches: Vec<Watch>,
     /// The portals.
-    _rig: Rig,
+    pub rig: Rig,
     /// Where traces are left.
     folder: std::path::PathBuf,
 }
@@ -51,16 +51,21 @@ pub struct Scene {
 }
 
 impl Call {
-    /// Starts two portals in the namespaces; does not wait for anything.
+    /// Starts two portals in the namespaces, without windows; does not wait for anything.
     pub fn start(tools: &Tools, signaling_port: u16) -> Result<Self, Trouble> {
+        Self::start_with(tools, None, signaling_port)
+    }
+
+    /// The same with windows of this size.
+    pub fn start_with(tools: &Tools, window: Option<(u32, u32)>, signaling_port: u16) -> Result<Self, Trouble> {
         let namespaces = Some(Network::namespaces());
-        let setup = Setup { window: None, namespaces, signaling_port, ..Setup::default() };
+        let setup = Setup { window, namespaces, signaling_port, ..Setup::default() };
         let tools = Tools { folder: tools.folder.join(signaling_port.to_string()), ..tools.clone() };
         let mut rig = Rig::prepare(&tools, &setup)?;
         let watches = [0, 1].map(|n| Watch::start(n, rig.plans[n].config.status.listen)).into();
         rig.start(0)?;
         rig.start(1)?;
-        Ok(Self { watches, _rig: rig, folder: tools.folder })
+        Ok(Self { watches, rig, folder: tools.folder })
     }
 
     /// Waits until each shows the other.

@@ -11,15 +11,21 @@ mod outage;
 mod sharing;
 mod start;
 mod test_network;
+mod windows;
 
 use crate::Case;
 
 /// All of them.
-pub const ALL: [Case; 17] = [
+pub const ALL: [Case; 18] = [
     Case::long(
         "test-network",
         "the test network itself: rate, queue, delay, jitter, loss, bursts",
         test_network::check,
+    ),
+    Case::long(
+        "windows",
+        "the portals' own account beside what a probe sees in their windows, 5 % loss",
+        windows::check,
     ),
     Case::long("loss-50", "random loss of 2, 5, 10 and 20 %, round trip of 50 ms", loss::round_trip_50),
     Case::long("loss-100", "the same with a round trip of 100 ms", loss::round_trip_100),
