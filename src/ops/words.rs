@@ -83,10 +83,15 @@ fn to_there(snapshot: &Snapshot) -> Vec<String> {
         format!("{}x{}{fps}: {why}", values.width, values.height),
         format!("{:.1} pictures/s, {} of a target of {}", now.sent_fps, rate(now.sent_bps), bits(values.target_bps)),
     ];
-    lines.push(match values.estimate_bps {
-        0 => format!("{} with repairs", bits(values.send_rate_bps)),
-        estimate => format!("{} with repairs, the path may carry {}", bits(values.send_rate_bps), bits(estimate)),
-    });
+    // While nothing has been measured yet, there is nothing to say.
+    match (values.send_rate_bps, values.estimate_bps) {
+        (0, 0) => {}
+        (0, estimate) => lines.push(format!("the path may carry {}", bits(estimate))),
+        (sent, 0) => lines.push(format!("{} with repairs", bits(sent))),
+        (sent, estimate) => {
+            lines.push(format!("{} with repairs, the path may carry {}", bits(sent), bits(estimate)));
+        }
+    }
     let refused = match minute.repairs_refused {
         0 => String::new(),
         refused => format!(", {refused} refused"),
