@@ -6,7 +6,7 @@ ARGS ?=
 # Tests open windows, sockets and codecs: more at once than there are cores only makes them wait for each other.
 TEST_THREADS ?= 2
 
-.PHONY: demo test bench measure lint install-packages help
+.PHONY: demo test bench measure fuzz lint install-packages help
 
 help:
 	@echo "make demo              build, then run two portals beside each other (ARGS=... goes to the demo)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint              formatting, clippy and documentation, without warnings"
 	@echo "make bench             benchmarks of each stage"
 	@echo "make measure           the figures of docs/measurements.md (ARGS=... names some of them)"
+	@echo "make fuzz              what strangers may send, for a minute per kind (ARGS=240 for four); needs nightly Rust"
 	@echo "make install-packages  Debian packages for building and running, where missing"
 
 install-packages:
@@ -32,6 +33,9 @@ bench: install-packages
 measure: install-packages
 	$(CARGO) build --release
 	tests/measure/run $(ARGS)
+
+fuzz: install-packages
+	fuzz/run $(ARGS)
 
 lint: install-packages
 	$(CARGO) fmt --check

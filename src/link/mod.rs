@@ -45,6 +45,9 @@ mod clock_offset;
 mod config;
 mod congestion;
 mod control;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod incoming;
 mod interceptors;
 mod media_engine;
