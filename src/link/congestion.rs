@@ -69,6 +69,8 @@ const FAST_GROWTH: f64 = 4.0;
 const FAST_TRAINS: f64 = 1.3;
 /// Fast growth ends at this share of what trains arrive with.
 const TRUSTED_TRAINS: f64 = 0.9;
+/// Never more than this share of what trains agree about: a shallow queue overflows before it is seen.
+const AGREED_TRAINS: f64 = 0.98;
 /// A limit is forgotten when trains arrive so much faster than they did when it was found.
 const FASTER_TRAINS: f64 = 1.5;
 /// Back to this share of the limit as soon as the queue is drained.
@@ -202,7 +204,7 @@ impl Controller {
         }
         let queue_ms = self.queue.standing_ms();
         let window = if queue_ms > SHORT_QUEUE_MS { QUEUED_RATE_WINDOW } else { RATE_WINDOW };
-        let through = [self.acknowledged_bps(window), self.trains.latest_bps()].into_iter().flatten().reduce(f64::min);
+        let through = [self.acknowledged_bps(window), self.trains.hint_bps()].into_iter().flatten().reduce(f64::min);
         let Some(through) = through.map(|through| through.max(0.3 * self.estimate_bps)) else { return };
         self.competition.yielded(queue_ms, through, self.estimate_bps);
         self.estimate_bps = self.estimate_bps.min(through * BACK_OFF);
@@ -289,7 +291,7 @@ impl Controller {
     }
 
     fn is_narrow(&self, queue_ms: f64) -> bool {
-        let latest = self.trains.latest_bps();
+        let latest = self.trains.hint_bps();
         queue_ms > SHORT_QUEUE_MS / 2.0 && latest.is_some_and(|latest| latest < NARROW * self.estimate_bps)
     }
 }
@@ -317,10 +319,14 @@ impl BandwidthEstimator for Controller {
             }
             let queued = queue_ms > SHORT_QUEUE_MS || self.decreased_within(now, self.round_trip + DECREASE_INTERVAL);
             if queued {
-                self.loss.excused(now);
+                let before_bps = self.loss.excused(now).unwrap_or(0.0);
+                self.estimate_bps = self.estimate_bps.max(BACK_OFF * before_bps);
             } else {
                 self.mind_loss(now);
             }
+        }
+        if let Some(agreed) = self.trains.agreed_bps(now) {
+            self.estimate_bps = self.estimate_bps.min(AGREED_TRAINS * agreed);
         }
         self.estimate_bps = self.estimate_bps.clamp(self.limits.floor_bps, ROOM_FOR_REPAIRS * self.limits.ceiling_bps);
     }
@@ -341,7 +347,7 @@ impl Estimator for Controller {
     /// While the newest train hints that the path has narrowed, no more than that: it costs a picture's quality if the hint was
     /// wrong, and saves a full queue if it was right.
     fn estimate_bps(&self) -> f64 {
-        let latest = self.trains.latest_bps().filter(|latest| *latest < NARROW * self.estimate_bps);
+        let latest = self.trains.hint_bps().filter(|latest| *latest < NARROW * self.estimate_bps);
         latest.map_or(self.estimate_bps, |latest| (BACK_OFF * latest).max(self.limits.floor_bps))
     }
 

@@ -192,3 +192,138 @@ fn symbols(chunk: &PacketStatusChunk) -> impl Iterator<Item = SymbolTypeTcc> + '
     let run = run.into_iter().flat_map(|(symbol, length)| std::iter::repeat_n(symbol, length.into()));
     run.chain(list.iter().copied())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtc::rtcp::transport_feedbacks::transport_layer_cc::{
+        RecvDelta, RunLengthChunk, StatusChunkTypeTcc, StatusVectorChunk, SymbolSizeTypeTcc,
+    };
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A feedback on the packets from `base` on: when each arrived, in ms behind `reference` (in 64 ms), if it did.
+    fn feedback(base: u16, reference: u32, arrivals_ms: &[Option<i64>]) -> TransportLayerCc {
+        let mut last = 0;
+        let mut deltas = vec![];
+        let symbols = arrivals_ms.iter().map(|arrival| match arrival {
+            None => SymbolTypeTcc::PacketNotReceived,
+            Some(ms) => {
+                deltas.push(RecvDelta {
+                    type_tcc_packet: SymbolTypeTcc::PacketReceivedLargeDelta,
+                    delta: (ms - last) * 1000,
+                });
+                last = *ms;
+                SymbolTypeTcc::PacketReceivedLargeDelta
+            }
+        });
+        let vector = StatusVectorChunk {
+            type_tcc: StatusChunkTypeTcc::StatusVectorChunk,
+            symbol_size: SymbolSizeTypeTcc::TwoBit,
+            // On the wire a chunk is filled up with what does not count.
+            symbol_list: symbols.chain([SymbolTypeTcc::PacketNotReceived; 3]).collect(),
+        };
+        TransportLayerCc {
+            sender_ssrc: 1,
+            media_ssrc: 2,
+            base_sequence_number: base,
+            packet_status_count: arrivals_ms.len() as u16,
+            reference_time: reference,
+            fb_pkt_count: 0,
+            packet_chunks: vec![PacketStatusChunk::StatusVectorChunk(vector)],
+            recv_deltas: deltas,
+        }
+    }
+
+    fn sent(packets: usize, now: Instant) -> Flight {
+        let mut flight = Flight::default();
+        for n in 0..packets {
+            assert_eq!(flight.send(7, 1000, now), n as u16);
+        }
+        flight
+    }
+
+    /// The numbers of those that arrived and of those that were lost.
+    fn fates(reports: &mut Vec<PacketReport>) -> (Vec<u64>, Vec<u64>) {
+        let (arrived, lost): (Vec<_>, Vec<_>) = reports.drain(..).partition(|report| report.arrived);
+        let ids = |reports: Vec<PacketReport>| reports.iter().map(|report| report.id).collect();
+        (ids(arrived), ids(lost))
+    }
+
+    #[test]
+    fn what_arrives_late_was_not_lost() {
+        let start = Instant::now();
+        let (mut flight, mut reports) = (sent(5, start), vec![]);
+        assert_eq!(flight.bytes(), 5000);
+        flight.feedback(&feedback(0, 0, &[Some(20), None, Some(21), None, Some(25)]), start + 50 * MS, &mut reports);
+        assert_eq!(fates(&mut reports), (vec![0, 2, 4], vec![]));
+        assert_eq!(flight.bytes(), 0, "neither of the missing ones is on its way");
+        flight.feedback(&feedback(1, 0, &[Some(60)]), start + 100 * MS, &mut reports);
+        assert_eq!(fates(&mut reports), (vec![1], vec![]));
+        flight.feedback(&feedback(5, 0, &[]), start + 150 * MS, &mut reports);
+        assert_eq!(fates(&mut reports), (vec![], vec![3]), "the other never came");
+    }
+
+    #[test]
+    fn lost_feedback_is_no_loss() {
+        let start = Instant::now();
+        let (mut flight, mut reports) = (sent(6, start), vec![]);
+        flight.feedback(&feedback(4, 0, &[Some(20), Some(21)]), start + 50 * MS, &mut reports);
+        assert_eq!((fates(&mut reports), flight.bytes()), ((vec![4, 5], vec![]), 0));
+        flight.feedback(&feedback(6, 0, &[]), start + 200 * MS, &mut reports);
+        assert_eq!(fates(&mut reports), (vec![], vec![]));
+        assert_eq!(flight.packets.len(), 0, "nothing is kept for ever");
+    }
+
+    #[test]
+    fn without_news_packets_are_given_up() {
+        let start = Instant::now();
+        let mut flight = sent(3, start);
+        assert_eq!(flight.oldest(), Some(start));
+        flight.expire(start + 400 * MS, start + 500 * MS);
+        assert_eq!((flight.bytes(), flight.oldest()), (0, None));
+    }
+
+    #[test]
+    fn clocks_and_numbers_wrap() {
+        let start = Instant::now();
+        let (mut flight, mut reports) = (Flight::default(), vec![]);
+        let mut last = Duration::ZERO;
+        for n in 0..200_000_u32 {
+            let sequence = flight.send(7, 1000, start + MS * n);
+            // The reference time wraps after 2^24 of its units.
+            let reference = (0x00ff_fff0 + n / 64) & 0x00ff_ffff;
+            let one = feedback(sequence, reference, &[Some(i64::from(n % 64))]);
+            flight.feedback(&one, start + MS * n, &mut reports);
+            let report = reports.pop().unwrap();
+            assert_eq!(report.id, u64::from(n));
+            assert!(report.arrival > Some(last) || n == 0, "packet {n}: {:?} after {last:?}", report.arrival);
+            last = report.arrival.unwrap();
+        }
+    }
+
+    #[test]
+    fn nonsense_does_no_harm() {
+        let start = Instant::now();
+        let (mut flight, mut reports) = (sent(10, start), vec![]);
+        let endless = PacketStatusChunk::RunLengthChunk(RunLengthChunk {
+            type_tcc: StatusChunkTypeTcc::RunLengthChunk,
+            packet_status_symbol: SymbolTypeTcc::PacketReceivedLargeDelta,
+            run_length: u16::MAX,
+        });
+        for (base, count, reference, delta) in
+            [(9, u16::MAX, u32::MAX, i64::MAX), (60_000, 9, 0, i64::MIN), (3, 0, 1 << 23, -1), (0, 65_000, 7, 1)]
+        {
+            let mut mad = feedback(base, reference, &[]);
+            mad.packet_status_count = count;
+            mad.packet_chunks = vec![endless.clone(); 3];
+            mad.recv_deltas = vec![RecvDelta { delta, ..RecvDelta::default() }; 5];
+            flight.feedback(&mad, start, &mut reports);
+        }
+        assert!(reports.len() <= 10);
+        for n in 0..3 * REMEMBERED {
+            flight.send(7, 1000, start + MS * n as u32);
+        }
+        assert_eq!((flight.packets.len(), flight.bytes()), (REMEMBERED, REMEMBERED * 1000));
+    }
+}

@@ -76,15 +76,16 @@ impl Loss {
         self.lost += usize::from(!arrived);
     }
 
-    /// What was counted so far was lost in a queue that is known: it needs no other explanation.
-    pub fn excused(&mut self, now: Instant) {
+    /// What was counted so far was lost in a queue that is known: it needs no other explanation. Gives the estimate from before a
+    /// trial that ends so, undecided.
+    pub fn excused(&mut self, now: Instant) -> Option<f64> {
         if self.sent >= PACKETS {
             self.share = 0.7 * self.share + 0.3 * self.lost as f64 / self.sent as f64;
         }
         (self.lost, self.sent, self.judged) = (0, 0, Some(now));
-        if self.is_trying() {
-            self.state = State::Quiet;
-        }
+        let State::Trial { before_bps, .. } = self.state else { return None };
+        self.state = State::Quiet;
+        Some(before_bps)
     }
 
     /// What the packets counted so far mean.

@@ -20,6 +20,13 @@ const LONG: usize = 5;
 const MEDIAN_OF: usize = 5;
 /// Older ones do not count.
 const MEMORY: Duration = Duration::from_secs(2);
+/// How far trains are from the median of those before them, as a share of it: a moving mean with this weight of the newest. When
+/// a path changes once, it stays low; where delay varies from packet to packet, it is high for ever.
+const SPREAD_WEIGHT: f64 = 1.0 / 16.0;
+/// Below this mean, trains can be relied on.
+const STEADY: f64 = 0.2;
+/// Trains within this share of their median agree.
+const AGREEMENT: f64 = 0.08;
 /// TWCC counts arrivals in quarters of a millisecond; what arrives within fewer than this is faster than can be measured.
 const LEAST_SPAN: Duration = Duration::from_millis(1);
 
@@ -39,6 +46,7 @@ pub(super) struct Trains {
     current: Option<Train>,
     /// When each was sent, and bits per second.
     recent: VecDeque<(Instant, f64)>,
+    spread: f64,
 }
 
 impl Trains {
@@ -68,6 +76,9 @@ impl Trains {
         if let Some(train) = self.current.replace(begun)
             && let Some(bps) = rate(&train)
         {
+            if let Some(median) = self.median_bps(train.departed) {
+                self.spread += SPREAD_WEIGHT * (((bps - median).abs() / median).min(1.0) - self.spread);
+            }
             self.recent.push_back((train.departed, bps));
             if self.recent.len() > MEDIAN_OF {
                 self.recent.pop_front();
@@ -88,8 +99,20 @@ impl Trains {
         (count >= 3).then(|| rates[count / 2])
     }
 
+    /// What the bottleneck carries, if the last trains agree about it: then it is neither jitter nor chance.
+    pub fn agreed_bps(&self, now: Instant) -> Option<f64> {
+        let median = self.median_bps(now)?;
+        let agrees = |(_, bps): &(Instant, f64)| (bps - median).abs() <= AGREEMENT * median;
+        (self.recent.len() == MEDIAN_OF && self.recent.iter().all(agrees)).then_some(median)
+    }
+
+    /// What the newest train says, on a path whose trains can be relied on.
+    pub fn hint_bps(&self) -> Option<f64> {
+        self.latest_bps().filter(|_| self.spread < STEADY)
+    }
+
     /// What the newest train says, if it is long enough to be believed alone; else the faster of the last two.
-    pub fn latest_bps(&self) -> Option<f64> {
+    fn latest_bps(&self) -> Option<f64> {
         let last = self.recent.back().map(|(_, bps)| *bps);
         match self.current.as_ref().and_then(|train| Some((train.packets, rate(train)?))) {
             Some((packets, bps)) if packets >= LONG => Some(bps),
