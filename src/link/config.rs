@@ -1,9 +1,14 @@
 //! Section `[link]` of the configuration.
 
+use super::ice::server::Reach;
+use super::ice::{PortRange, Server};
 use crate::config::Invalid;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use webrtc::peer_connection::RTCIceServer;
+use std::path::PathBuf;
+
+/// More ways to servers are not configured: each costs every attempt an allocation or a question for each local address.
+const MOST_SERVERS: usize = 16;
 
 /// The connection to the far end.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -14,8 +19,19 @@ pub struct Config {
     pub min_bps: u32,
     /// Where sending begins, in percent of the encoder's `bitrate_bps`, 10 to 100. Default 80: what starts low looks blurred for seconds.
     pub start_percent: u8,
-    /// STUN and TURN servers (`stun:host:3478`, `turn:host:3478?transport=udp`). None is needed in a private network. Default: none.
+    /// STUN and TURN servers: `stun:host:3478`, `turn:host:3478` (UDP), `turn:host:3478?transport=tcp`, `turns:host:443` (TLS); at
+    /// most 16 URLs. None is needed in a private network. Default: none.
     pub ice_servers: Vec<IceServer>,
+    /// PEM file with the certificates that `turns:` servers are trusted by, instead of the system's. Default: empty, the system's.
+    pub ice_ca_file: PathBuf,
+    /// Use nothing but TURN servers: the far end does not learn this machine's addresses. Default false.
+    pub relay_only: bool,
+    /// Offer direct connections over TCP too (ICE-TCP, RFC 6544), where UDP is blocked but one end can reach the other's TCP ports.
+    /// Default false.
+    pub ice_tcp: bool,
+    /// Local UDP ports to use, and TCP ports with `ice_tcp`: "50000-50010", at least 4, for a firewall that lets only some
+    /// through. Default: empty, any.
+    pub ports: String,
     /// This machine's addresses to be offered to the far end. Default: empty, all but link-local ones.
     pub addresses: Vec<IpAddr>,
     /// Offer 127.0.0.1 too, for two portals on one machine. It is offered anyway where there is no other. Default false.
@@ -29,7 +45,7 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IceServer {
-    /// `stun:` or `turn:` URLs of one server.
+    /// `stun:`, `turn:` and `turns:` URLs of one server.
     pub urls: Vec<String>,
     /// For TURN.
     pub username: String,
@@ -38,9 +54,8 @@ pub struct IceServer {
 }
 
 impl IceServer {
-    /// As the WebRTC library takes it.
-    pub(super) fn for_webrtc(&self) -> RTCIceServer {
-        RTCIceServer { urls: self.urls.clone(), username: self.username.clone(), credential: self.credential.clone() }
+    fn servers(&self) -> impl Iterator<Item = Result<Server, String>> {
+        self.urls.iter().map(|url| Server::parse(url, &self.username, &self.credential))
     }
 }
 
@@ -50,6 +65,10 @@ impl Default for Config {
             min_bps: 200_000,
             start_percent: 80,
             ice_servers: Vec::new(),
+            ice_ca_file: PathBuf::new(),
+            relay_only: false,
+            ice_tcp: false,
+            ports: String::new(),
             addresses: Vec::new(),
             loopback: false,
             socket_buffer_bytes: 2 * 1024 * 1024,
@@ -58,6 +77,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The servers, each way by itself. Of a configuration that passes [`Self::check`], all of them.
+    pub(super) fn servers(&self) -> Vec<Server> {
+        self.ice_servers.iter().flat_map(IceServer::servers).filter_map(Result::ok).collect()
+    }
+
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), Invalid> {
         let wrong = |key, problem: String| Err(Invalid { key, problem });
@@ -75,22 +99,19 @@ impl Config {
             if server.urls.is_empty() {
                 return wrong("ice_servers", "a server has no urls".into());
             }
-            // turns: and TURN over TCP are not supported by the WebRTC library.
-            let known = |url: &String| url.starts_with("stun:") || url.starts_with("turn:");
-            if let Some(url) = server.urls.iter().find(|url| !known(url)) {
-                return wrong("ice_servers", format!("`{url}` is neither a stun: nor a turn: URL"));
-            }
-            if server.urls.iter().any(|url| url.starts_with("turn:"))
-                && (server.username.is_empty() || server.credential.is_empty())
-            {
-                return wrong("ice_servers", format!("`{}` needs username and credential", server.urls.join("`, `")));
-            }
-            // What the library cannot read would fail every connection attempt.
-            if let Err(error) = server.for_webrtc().urls() {
-                let problem =
-                    format!("`{}`: {error}; write stun:host:3478 or turn:host:3478", server.urls.join("`, `"));
+            if let Some(problem) = server.servers().find_map(Result::err) {
                 return wrong("ice_servers", problem);
             }
+        }
+        let servers = self.servers();
+        if servers.len() > MOST_SERVERS {
+            return wrong("ice_servers", format!("{} URLs are more than {MOST_SERVERS}", servers.len()));
+        }
+        if self.relay_only && !servers.iter().any(|server| server.reach != Reach::Stun) {
+            return wrong("relay_only", "there is no turn: or turns: server in ice_servers".into());
+        }
+        if let Err(problem) = PortRange::parse(&self.ports) {
+            return wrong("ports", problem);
         }
         if self.addresses.len() > 12 {
             return wrong("addresses", format!("{} are more than 12", self.addresses.len()));
@@ -120,6 +141,12 @@ mod tests {
         let good = "ice_servers = [{ urls = [\"stun:stun.example.org:3478\"] }, { urls = [\"turn:relay:3478?transport=udp\"], \
                     username = \"portal\", credential = \"secret\" }]";
         toml::from_str::<Config>(good).unwrap().check().unwrap();
+        let tls = "relay_only = true\nice_servers = [{ urls = [\"turns:relay:443\", \"turn:relay?transport=tcp\"], username = \"portal\", \
+                   credential = \"secret\" }]";
+        toml::from_str::<Config>(tls).unwrap().check().unwrap();
+        assert_eq!(bad("relay_only = true"), "relay_only");
+        assert_eq!(bad("ports = \"50000\""), "ports");
+        toml::from_str::<Config>("ports = \"50000-50007\"").unwrap().check().unwrap();
         assert_eq!(bad("addresses = [\"0.0.0.0\"]"), "addresses");
         assert!(toml::from_str::<Config>("bitrate = 1").is_err());
     }

@@ -28,6 +28,7 @@
 //! | `congestion` | how fast to send (pure) |
 //! | `clock_offset`, `capture_time` | how old a picture is |
 //! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
+//! | `ice` | STUN, TURN over UDP, TCP and TLS, ICE-TCP: a path through address translation and firewalls |
 //!
 //! Queues: access units to the network wait in the encoder's bounded queue; when it is full the encoder drops to a keyframe.
 //! Access units to the decoder wait in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
@@ -48,6 +49,7 @@ mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod ice;
 mod incoming;
 mod interceptors;
 mod media_engine;
@@ -117,6 +119,9 @@ pub enum Error {
     /// The two ends have no codec in common.
     #[error("the far end takes no H.264; is it the same program?")]
     NoCodec,
+    /// ICE cannot be prepared as configured.
+    #[error(transparent)]
+    Ice(#[from] ice::Error),
 }
 
 impl From<sdp::Error> for Error {
@@ -188,6 +193,7 @@ pub fn start(
         Some(far_end) => {
             let (events, peer_events) = mpsc::channel(PEER_EVENTS);
             let setup = peer::Setup {
+                ice: Arc::new(ice::Ice::new(&config)?),
                 config,
                 ceiling_bps: ports.ceiling_bps,
                 certificate: certificate(identity)?,

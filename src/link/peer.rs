@@ -4,10 +4,13 @@
 //! certificate is checked twice against the pin: as its description announces it, before the description is applied, and as
 //! DTLS has seen it, before any media is sent or delivered.
 
+mod candidates;
+
 use super::capture_time;
 use super::clock_offset::{ClockOffset, Sample};
 use super::congestion::{Controller, Limits, Published};
 use super::control;
+use super::ice::Ice;
 use super::incoming::{Delivery, Incoming};
 use super::interceptors::backlog::Backlog;
 use super::media_engine;
@@ -18,7 +21,7 @@ use super::{Config, Error, addresses, sdp};
 use crate::media::PortalClock;
 use crate::ops::Figures;
 use crate::pairing::Fingerprint;
-use std::net::{IpAddr, SocketAddr};
+use candidates::Candidates;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,7 +33,8 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate, RTCConfigurationBuilder,
-    RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
+    RTCIceConnectionState, RTCIceGatheringState, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -42,8 +46,13 @@ const ICE_KEEPALIVE: Duration = Duration::from_millis(200);
 const ICE_DISCONNECTED: Duration = Duration::from_millis(600);
 /// Checks for each pair of addresses before it is given up: far longer than any attempt lives.
 const ICE_MAX_CHECKS: u16 = 1000;
-/// With STUN or TURN servers, gathering waits for them this long.
-const GATHERING: Duration = Duration::from_secs(3);
+/// How long a valid path waits for a better one, by how it was found: this machine's own addresses do not wait. (The stock 0.5, 1 and
+/// 2 s would be most of the time to the first picture.) A path once nominated is kept, so a relay leaves time for two round trips.
+const REFLEXIVE_WAIT: Duration = Duration::from_millis(100);
+const PEER_REFLEXIVE_WAIT: Duration = Duration::from_millis(200);
+const RELAY_WAIT: Duration = Duration::from_millis(600);
+/// A description waits so long for candidates. This machine's own are there at once; what servers find later follows by itself.
+const GATHERING: Duration = Duration::from_millis(20);
 /// A connection that does not close within this is left to its own end.
 const CLOSING: Duration = Duration::from_millis(400);
 /// SRTP packets that repairs may be late by. The stock 64 would drop repairs of larger pictures.
@@ -59,6 +68,7 @@ const CLOCKS_UNRELATED: i64 = i64::MIN;
 /// What all attempts have in common.
 pub(super) struct Setup {
     pub config: Config,
+    pub ice: Arc<Ice>,
     /// The most that is sent, in bits per second.
     pub ceiling_bps: u32,
     pub certificate: RTCCertificate,
@@ -81,6 +91,8 @@ pub(super) enum Event {
     Path(bool),
     /// The connection is over: closed by the far end, failed, or its certificate was not the pinned one.
     Closed(&'static str),
+    /// A way to reach us that was found after the description was sent.
+    Candidate(String),
     /// The data channel is open.
     ChannelOpen,
     /// The far end says something (pings are answered here and not reported).
@@ -108,6 +120,7 @@ pub(super) struct Shared {
     gathered: Notify,
     /// What waits to be sent.
     backlog: Arc<Backlog>,
+    candidates: Candidates,
     /// Somebody wants a keyframe of the far end.
     pub keyframe_wanted: Notify,
     /// 0: not negotiated.
@@ -129,12 +142,14 @@ impl Peer {
             closing: AtomicBool::new(false),
             gathered: Notify::new(),
             backlog: Arc::default(),
+            candidates: Candidates::default(),
             keyframe_wanted: Notify::new(),
             capture_time_id: AtomicU8::new(0),
             clock_offset_us: AtomicI64::new(CLOCKS_UNRELATED),
             clock_offset: Mutex::default(),
             tasks: Mutex::default(),
         });
+        setup.ice.prepare().await;
         let connection = build(setup, &shared).await?;
         let ssrc = rand::random::<u32>() | 1;
         let track = Arc::new(TrackLocalStaticRTP::new(media_engine::track(ssrc)));
@@ -164,7 +179,8 @@ impl Peer {
     /// Takes an offer and answers it. The offer's fingerprint is checked before anything else happens.
     pub async fn answer(&self, offer: String) -> Result<String, Error> {
         sdp::check_fingerprint(&offer, self.shared.setup.pinned)?;
-        self.connection.set_remote_description(RTCSessionDescription::offer(offer)?).await?;
+        self.connection.set_remote_description(RTCSessionDescription::offer(offer.clone())?).await?;
+        self.connect_tcp(&offer).await;
         let answer = self.connection.create_answer(None).await?;
         self.connection.set_local_description(answer).await?;
         self.gathered_description().await
@@ -173,15 +189,18 @@ impl Peer {
     /// Takes the answer to our offer; its fingerprint is checked first.
     pub async fn accept(&self, answer: String) -> Result<(), Error> {
         sdp::check_fingerprint(&answer, self.shared.setup.pinned)?;
-        Ok(self.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?)
+        self.connection.set_remote_description(RTCSessionDescription::answer(answer.clone())?).await?;
+        self.connect_tcp(&answer).await;
+        Ok(())
     }
 
     async fn gathered_description(&self) -> Result<String, Error> {
         if tokio::time::timeout(GATHERING, self.shared.gathered.notified()).await.is_err() {
             tracing::debug!(attempt = self.shared.attempt, "going on with the candidates found so far");
         }
-        let description = self.connection.local_description().await;
-        Ok(description.ok_or(Error::NoDescription)?.sdp)
+        let sdp = self.connection.local_description().await.ok_or(Error::NoDescription)?.sdp;
+        self.shared.candidates.described(&sdp);
+        Ok(sdp)
     }
 
     /// Where to send pictures, once connected.
@@ -212,12 +231,6 @@ impl Peer {
     /// When the far end last answered a ping.
     pub fn heard(&self) -> Option<Instant> {
         self.shared.clock_offset().heard()
-    }
-
-    /// The address of ours that packets leave from, once there is a path and if it does not begin at a relay.
-    pub async fn local_address(&self) -> Option<IpAddr> {
-        let ice = self.sender.transport().await.ok()??.ice_transport();
-        ice.get_selected_candidate_pair().await.ok()??.local().address.parse().ok()
     }
 
     /// The two clocks are not related any more as they were: this machine has slept.
@@ -280,22 +293,30 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         .with_srtp_replay_protection_window(REPLAY_WINDOW)
         .with_ice_connection_attempts(Some(ICE_CHECK), Some(ICE_MAX_CHECKS))
         // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
+        .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
+        .with_prflx_acceptance_min_wait(Some(PEER_REFLEXIVE_WAIT))
+        .with_relay_acceptance_min_wait(Some(if config.relay_only { Duration::ZERO } else { RELAY_WAIT }))
         .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(Duration::ZERO), Some(ICE_KEEPALIVE))
         .build();
-    let servers = config.ice_servers.iter().map(super::config::IceServer::for_webrtc);
+    let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let configuration = RTCConfigurationBuilder::new()
         .with_certificates(vec![setup.certificate.clone()])
-        .with_ice_servers(servers.collect())
+        .with_ice_servers(setup.ice.for_webrtc())
+        .with_ice_transport_policy(policy)
         .build();
-    let local = addresses::local(&config.addresses, config.loopback);
+    let (udp, tcp) = setup.ice.bind_to(&addresses::local(&config.addresses, config.loopback))?;
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration)
         .with_media_engine(engine)
         .with_setting_engine(settings)
         .with_interceptor_registry(registry)
         .with_handler(Arc::new(Handler(shared.clone())))
-        .with_udp_addrs(local.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect())
-        .with_runtime(Arc::new(TunedRuntime { socket_buffer_bytes: config.socket_buffer_bytes }))
+        .with_udp_addrs(udp)
+        .with_tcp_addrs(tcp)
+        .with_runtime(Arc::new(TunedRuntime {
+            socket_buffer_bytes: config.socket_buffer_bytes,
+            ice: setup.ice.clone(),
+        }))
         .build()
         .await?;
     Ok(Arc::new(connection))
@@ -354,6 +375,13 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     // Callbacks run on the driver's task, so whatever waits is spawned.
+
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if let Some(candidate) = self.0.candidates.found(&self.0.setup.ice, &event) {
+            let shared = self.0.clone();
+            self.0.spawn(async move { shared.report(Event::Candidate(candidate)).await });
+        }
+    }
 
     async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
         let lost = match state {

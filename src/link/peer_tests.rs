@@ -1,6 +1,7 @@
 //! Two peer connections in one process, over real sockets.
 
 use super::Config;
+use super::ice::Ice;
 use super::incoming::Delivery;
 use super::peer::{Event, Peer, Setup};
 use super::{Error, sdp};
@@ -29,6 +30,7 @@ fn end(identity: &Identity, pinned: Fingerprint) -> End {
     let asked = keyframes.clone();
     let provider = rtc::crypto::default_provider().unwrap();
     let setup = Setup {
+        ice: Arc::new(Ice::new(&Config::default()).unwrap()),
         ceiling_bps: 2_500_000,
         config: Config { addresses: vec![[127, 0, 0, 1].into()], ..Default::default() },
         certificate: RTCCertificate::from_pem(&identity.pem(), provider.crypto()).unwrap(),

@@ -1,8 +1,9 @@
-//! The runtime that `webrtc` runs on: Tokio, with UDP buffers large enough for a burst.
+//! The runtime that `webrtc` runs on: Tokio, with UDP buffers large enough for a burst, and with [`super::ice`]'s sockets.
 //!
 //! `webrtc` binds its sockets itself; wrapping them is the only moment at which their options can be set. With the kernel's
 //! default buffer a stream of 20 Mb/s loses hundreds of packets inside this machine, with 2 MB none.
 
+use super::ice::{Ice, Listener, QueuedStream, RelaySocket};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) struct TunedRuntime {
     /// Wanted size of the receive and of the send buffer of each UDP socket, in bytes.
     pub socket_buffer_bytes: usize,
+    /// The servers, for look-ups and for those that are reached over TCP.
+    pub ice: Arc<Ice>,
 }
 
 impl Runtime for TunedRuntime {
@@ -36,19 +39,22 @@ impl Runtime for TunedRuntime {
                 tracing::debug!(%error, wanted, "UDP socket buffer keeps its default size");
             }
         }
-        TokioRuntime.wrap_udp_socket(socket)
+        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(if self.ice.has_relays() { Arc::new(RelaySocket::new(socket, self.ice.clone())) } else { socket })
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
-        TokioRuntime.wrap_tcp_listener(listener)
+        Ok(Arc::new(Listener::new(listener)?))
     }
 
     fn connect_tcp<'a>(&'a self, remote: SocketAddr) -> Boxed<'a, io::Result<Arc<dyn AsyncTcpStream>>> {
-        TokioRuntime.connect_tcp(remote)
+        Box::pin(async move { Ok(Arc::new(QueuedStream::connect(remote).await?) as Arc<dyn AsyncTcpStream>) })
     }
 
     fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
-        TokioRuntime.resolve_host(host)
+        // What is known already: this is called in the loop that moves every packet.
+        let known = self.ice.resolve(host);
+        Box::pin(async move { known })
     }
 
     fn now(&self) -> Instant {

@@ -1,12 +1,13 @@
 //! The task that feeds the state machine and does what it says.
 
+use super::ice::trickle::Early;
 use super::incoming::Delivery;
 use super::outgoing::{self, Path};
 use super::peer::{self, Peer, Setup};
 use super::sleep::SleepWatch;
 use super::state::{Action, Event, Machine, Role};
 use super::{Command, Error, Own, Ports, Status, addresses, control, sdp};
-use crate::ops::{FarCamera, Figures};
+use crate::ops::{self, FarCamera, Figures};
 use crate::signaling::{self, Goodbye, Message};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -40,6 +41,9 @@ pub(super) struct Session {
     /// Connections that are made, and the tasks that are making some.
     peers: HashMap<u64, Arc<Peer>>,
     making: HashMap<u64, AbortHandle>,
+    /// The number by which the far end knows each of these, and its candidates for those that are still being made.
+    numbers: HashMap<u64, u64>,
+    early: Early,
     /// The one in use.
     using: Option<u64>,
     made: mpsc::Sender<Made>,
@@ -49,6 +53,8 @@ pub(super) struct Session {
     arrived: Last,
     addresses: Vec<IpAddr>,
     far_site: Option<String>,
+    /// The way that packets take, looked at once a second.
+    ways: Option<ops::Path>,
     shown: Status,
 }
 
@@ -102,6 +108,8 @@ impl Session {
             own,
             peers: HashMap::new(),
             making: HashMap::new(),
+            numbers: HashMap::new(),
+            early: Early::default(),
             using: None,
             made,
             paths,
@@ -110,6 +118,7 @@ impl Session {
             arrived: Last::default(),
             addresses: Vec::new(),
             far_site: None,
+            ways: None,
             shown: Status::default(),
         };
         let mut ticks = tokio::time::interval(TICK);
@@ -131,6 +140,7 @@ impl Session {
                     if tick_count == 0 {
                         // Said again and again: the first words are lost when the far end's channel opens later than ours.
                         session.introduce().await;
+                        session.look_at_path().await;
                     }
                     session.progress().await;
                 }
@@ -191,7 +201,7 @@ impl Session {
 
     /// Tells the rest of the portal if something has changed.
     fn show(&mut self) {
-        let status = Status { far_site: self.far_site.clone(), ..self.machine.status(Instant::now()) };
+        let status = Status { far_site: self.far_site.clone(), path: self.ways, ..self.machine.status(Instant::now()) };
         if status != self.shown {
             if status.state != self.shown.state {
                 tracing::info!(state = ?status.state, slate = ?status.slate, trouble = status.trouble, "link");
@@ -199,6 +209,13 @@ impl Session {
             self.shown = status.clone();
             (self.ports.on_view)(status);
         }
+    }
+
+    async fn look_at_path(&mut self) {
+        self.ways = match self.used().cloned() {
+            Some(peer) => peer.ways().await,
+            None => None,
+        };
     }
 
     async fn progress(&mut self) {
@@ -232,6 +249,9 @@ impl Session {
                 }
                 Event::Answer { attempt, sdp }
             }
+            signaling::Event::Message(Message::Candidate { attempt, candidate }) => {
+                return self.take_candidate(attempt, candidate).await;
+            }
             signaling::Event::Message(Message::Bye { reason }) => Event::Bye(reason),
         };
         self.handle(event).await;
@@ -253,6 +273,7 @@ impl Session {
             peer::Event::Connected => self.handle(Event::Connected(id)).await,
             peer::Event::Path(found) => self.handle(Event::Path(id, found)).await,
             peer::Event::Closed(reason) => self.handle(Event::Closed(id, reason.into())).await,
+            peer::Event::Candidate(candidate) => self.say_candidate(id, candidate),
             peer::Event::ChannelOpen => self.introduce().await,
             peer::Event::Control(control::Message::Presence { site, camera }) => {
                 self.far_site = (!site.is_empty()).then_some(site);
@@ -270,8 +291,14 @@ impl Session {
         }
         match result {
             Ok((peer, message)) => {
-                self.peers.insert(id, peer);
+                self.peers.insert(id, peer.clone());
                 self.say(message);
+                for candidate in peer.release_candidates() {
+                    self.say_candidate(id, candidate);
+                }
+                for candidate in self.early.take(id) {
+                    peer.add_candidate(candidate).await;
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection could be made");
@@ -303,6 +330,22 @@ impl Session {
     fn choose_path(&self) {
         let path = self.path.clone().filter(|_| !self.own.borrow().private);
         self.paths.send_replace(path);
+    }
+
+    /// A candidate of the far end, for the attempt that it belongs to, if that is not over.
+    async fn take_candidate(&mut self, attempt: u64, candidate: String) {
+        let id = self.numbers.iter().find(|(_, number)| **number == attempt).map(|(id, _)| *id);
+        match id.map(|id| (id, self.peers.get(&id).cloned())) {
+            Some((_, Some(peer))) => peer.add_candidate(candidate).await,
+            Some((id, None)) => self.early.keep(id, candidate),
+            None => {}
+        }
+    }
+
+    fn say_candidate(&self, id: u64, candidate: String) {
+        if let Some(&attempt) = self.numbers.get(&id) {
+            self.say(Message::Candidate { attempt, candidate });
+        }
     }
 
     fn say(&self, message: Message) {
@@ -374,6 +417,7 @@ impl Session {
             let _ = made.send((id, result)).await;
         });
         self.making.insert(id, task.abort_handle());
+        self.numbers.insert(id, attempt);
     }
 
     async fn use_peer(&mut self, id: u64) {
@@ -383,6 +427,7 @@ impl Session {
                 self.using = Some(id);
                 self.path = Some(path);
                 self.choose_path();
+                self.look_at_path().await;
                 self.figures().connected(Instant::now());
                 // Pictures that were sent before the far end had finished its handshake are lost.
                 (self.ports.on_keyframe_request)();
@@ -396,11 +441,14 @@ impl Session {
     }
 
     fn drop_peer(&mut self, id: u64) {
+        self.numbers.remove(&id);
+        self.early.take(id);
         if let Some(making) = self.making.remove(&id) {
             making.abort();
         }
         if self.using == Some(id) {
             self.using = None;
+            self.ways = None;
             self.path = None;
             self.choose_path();
         }

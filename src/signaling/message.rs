@@ -9,6 +9,9 @@ pub const LONGEST_MESSAGE: usize = 64 * 1024;
 /// The longest session description, in bytes. Ours have about 3 KiB.
 pub const LONGEST_SDP: usize = 60 * 1024;
 
+/// The longest candidate, in bytes. Ours have about 100.
+pub const LONGEST_CANDIDATE: usize = 512;
+
 /// One message of an authenticated connection: JSON, told apart by the field `type`. Unknown fields are passed over, so that
 /// later versions can say more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,15 +21,22 @@ pub enum Message {
     Offer {
         /// Numbers the attempts of this session, from 1; what belongs to an earlier attempt is ignored.
         attempt: u64,
-        /// The session description (RFC 8866) with all its candidates.
+        /// The session description (RFC 8866) with the candidates known so far.
         sdp: String,
     },
     /// Yes to an offer.
     Answer {
         /// The offer's.
         attempt: u64,
-        /// The session description with all its candidates.
+        /// The session description with the candidates known so far.
         sdp: String,
+    },
+    /// Another way to reach us, found after our offer or answer was sent.
+    Candidate {
+        /// The offer's.
+        attempt: u64,
+        /// The attribute of RFC 8839, section 5.1, without `a=`.
+        candidate: String,
     },
     /// Our side of the media connection ends in order.
     Bye {
@@ -66,6 +76,9 @@ impl Message {
         match &message {
             Self::Offer { sdp, .. } | Self::Answer { sdp, .. } if sdp.len() > LONGEST_SDP => {
                 Err(Malformed::Long(sdp.len()))
+            }
+            Self::Candidate { candidate, .. } if candidate.len() > LONGEST_CANDIDATE => {
+                Err(Malformed::Long(candidate.len()))
             }
             _ => Ok(message),
         }
@@ -165,6 +178,9 @@ mod tests {
         let offer = |sdp: String| Message::Offer { attempt: 1, sdp }.to_json();
         assert!(Message::parse(&offer("v".repeat(LONGEST_SDP))).is_ok());
         assert!(matches!(Message::parse(&offer("v".repeat(LONGEST_SDP + 1))), Err(Malformed::Long(_))));
+        let candidate = |length| Message::Candidate { attempt: 1, candidate: "c".repeat(length) }.to_json();
+        assert!(Message::parse(&candidate(LONGEST_CANDIDATE)).is_ok());
+        assert!(matches!(Message::parse(&candidate(LONGEST_CANDIDATE + 1)), Err(Malformed::Long(_))));
         assert!(matches!(Message::parse(&" ".repeat(LONGEST_MESSAGE + 1)), Err(Malformed::Long(_))));
         assert!(Message::parse(&"[".repeat(LONGEST_MESSAGE)).is_err());
     }
@@ -196,6 +212,7 @@ mod tests {
         prop_oneof![
             (any::<u64>(), ".*").prop_map(|(attempt, sdp)| Message::Offer { attempt, sdp }),
             (any::<u64>(), ".*").prop_map(|(attempt, sdp)| Message::Answer { attempt, sdp }),
+            (any::<u64>(), ".*").prop_map(|(attempt, candidate)| Message::Candidate { attempt, candidate }),
             prop_oneof![Just(Goodbye::Off), Just(Goodbye::Reconnect)].prop_map(|reason| Message::Bye { reason }),
         ]
     }

@@ -1,6 +1,7 @@
 //! Two links in one process, over real sockets.
 
 mod bad_network;
+mod nat;
 mod portal;
 
 use portal::{Portal, identities, meet, part, portal, settle};

@@ -63,7 +63,10 @@ pub fn portal(identity: &Identity, far_end: Option<Fingerprint>, site: &str) -> 
 
 /// To be called inside a tokio runtime, whose network namespace is then the portal's.
 pub fn portal_at(address: IpAddr, identity: &Identity, far_end: Option<Fingerprint>, site: &str) -> Portal {
-    let config = link::Config { addresses: vec![address], ..Default::default() };
+    portal_with(link::Config { addresses: vec![address], ..Default::default() }, identity, far_end, site)
+}
+
+pub fn portal_with(config: link::Config, identity: &Identity, far_end: Option<Fingerprint>, site: &str) -> Portal {
     let figures = Arc::new(Figures::default());
     let (units_out, units_out_rx) = mpsc::channel(4);
     let (units_in, units_in_rx) = crossbeam_channel::bounded::<AccessUnit>(8);
