@@ -149,8 +149,15 @@ impl Assembler {
         waiting.arrived.checked_add(self.hold)
     }
 
-    /// Takes a packet in; access units that it completes are appended to `into`.
-    pub fn push(&mut self, packet: Packet, into: &mut Vec<Unit>) {
+    /// The sequence number of the packet that is to be assembled next; those before it are not waited for. `None` before the
+    /// first packet.
+    pub fn next(&self) -> Option<u16> {
+        self.next
+    }
+
+    /// Takes a packet in; access units that it completes are appended to `into`. Says whether it continues what was; if not, the
+    /// sender's numbers have jumped, or there was an outage, and nothing of before is waited for.
+    pub fn push(&mut self, packet: Packet, into: &mut Vec<Unit>) -> bool {
         let next = *self.next.get_or_insert(packet.sequence);
         // Distance on the circle of sequence numbers, -32768..=32767.
         let ahead = packet.sequence.wrapping_sub(next) as i16;
@@ -158,12 +165,13 @@ impl Assembler {
             // A duplicate, or later than we were ready to wait.
             self.late_run += 1;
             if self.late_run < LATE_RUN {
-                return;
+                return true;
             }
         }
         self.late_run = 0;
         let index = ahead as usize;
-        if ahead < 0 || index >= WINDOW || index > self.window.len() + MAX_GAP {
+        let continues = ahead >= 0 && index < WINDOW && index <= self.window.len() + MAX_GAP;
+        if !continues {
             self.start_anew(packet.sequence);
             self.window.push_back(Some(packet));
         } else {
@@ -172,11 +180,41 @@ impl Assembler {
             }
             let slot = &mut self.window[index];
             if slot.is_some() {
-                return;
+                return true;
             }
             *slot = Some(packet);
         }
         self.drain(into);
+        continues
+    }
+
+    /// Goes on with the first keyframe that is whole behind a gap, if there is one; what is missing before it is given up.
+    pub fn skip_to_keyframe(&mut self, into: &mut Vec<Unit>) {
+        let Some(index) = self.whole_keyframe() else { return };
+        self.losses.packets += self.window.drain(..index).filter(Option::is_none).count() as u64;
+        self.next = self.next.map(|next| next.wrapping_add(index as u16));
+        self.lost();
+        self.drain(into);
+    }
+
+    /// Where in the window the first whole keyframe begins.
+    fn whole_keyframe(&self) -> Option<usize> {
+        let mut begin: Option<(usize, u32)> = None;
+        for (index, slot) in self.window.iter().enumerate() {
+            let Some(packet) = slot else {
+                begin = None;
+                continue;
+            };
+            if begin.is_none_or(|(_, timestamp)| timestamp != packet.timestamp) {
+                begin = has_sps(&packet.payload).then_some((index, packet.timestamp));
+            }
+            if packet.marker
+                && let Some((begin, _)) = begin
+            {
+                return Some(begin);
+            }
+        }
+        None
     }
 
     /// Gives up gaps that have waited long enough.
@@ -343,13 +381,20 @@ fn is_top_slice(kind: u8, body: &[u8]) -> bool {
 }
 
 /// Whether a payload belongs to the beginning of a keyframe: it holds parameter sets or the first piece of an IDR slice.
-fn begins_keyframe(payload: &[u8]) -> bool {
-    let begins = |header: &u8| matches!(header & 0x1f, IDR | SPS);
-    match payload.first().map_or(0, |header| header & 0x1f) {
-        STAP_A => payload.get(3).is_some_and(begins),
-        FU_A => payload.get(1).is_some_and(|fragment| fragment & 0x80 != 0 && begins(fragment)),
-        _ => payload.first().is_some_and(begins),
-    }
+pub(super) fn begins_keyframe(payload: &[u8]) -> bool {
+    let idr = |header: &u8| header & 0x1f == IDR;
+    let begins_idr = match payload.first().map_or(0, |header| header & 0x1f) {
+        STAP_A => payload.get(3).is_some_and(idr),
+        FU_A => payload.get(1).is_some_and(|fragment| fragment & 0x80 != 0 && idr(fragment)),
+        _ => payload.first().is_some_and(idr),
+    };
+    begins_idr || has_sps(payload)
+}
+
+/// Whether a payload begins with a sequence parameter set, as a keyframe does.
+fn has_sps(payload: &[u8]) -> bool {
+    let stap = payload.first().is_some_and(|header| header & 0x1f == STAP_A);
+    payload.get(if stap { 3 } else { 0 }).is_some_and(|header| header & 0x1f == SPS)
 }
 
 /// Whether a payload can only be the first of an access unit, for the packet behind a gap.

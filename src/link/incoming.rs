@@ -11,6 +11,7 @@ use super::reception::Reception;
 use crate::codec::AccessUnit;
 use crossbeam_channel::{Sender, TrySendError};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,12 +54,15 @@ pub(super) struct Incoming {
     shared: Arc<Shared>,
     track: Arc<dyn TrackRemote>,
     reception: Reception,
+    /// The sequence numbers to ask for, as long as they are being asked for.
+    missing: Vec<u16>,
     backlog: VecDeque<AccessUnit>,
 }
 
 impl Incoming {
     pub fn new(shared: Arc<Shared>, track: Arc<dyn TrackRemote>) -> Self {
-        Self { shared, track, reception: Reception::new(Instant::now()), backlog: VecDeque::new() }
+        let reception = Reception::new(Instant::now());
+        Self { shared, track, reception, missing: Vec::new(), backlog: VecDeque::new() }
     }
 
     /// Runs until the track ends.
@@ -82,7 +86,7 @@ impl Incoming {
             }
             self.collect();
             self.deliver();
-            self.ask_for_keyframe(ssrc).await;
+            self.ask(ssrc).await;
         }
     }
 
@@ -131,6 +135,10 @@ impl Incoming {
         let losses = self.reception.take_losses();
         figures.incoming.lost_packets.add(losses.packets);
         figures.incoming.damaged.add(losses.units);
+        let playout = self.reception.playout();
+        figures.incoming.jitter_us.set(playout.jitter().as_micros() as u64);
+        figures.incoming.playout_delay_us.set(playout.hold().as_micros() as u64);
+        figures.incoming.late_pictures.add(playout.take_late());
     }
 
     /// Hands to the decoder what it has room for.
@@ -157,14 +165,27 @@ impl Incoming {
         }
     }
 
-    async fn ask_for_keyframe(&mut self, ssrc: u32) {
-        if !self.reception.keyframe_due(Instant::now()) {
+    /// Tells the far end what is missing here.
+    async fn ask(&mut self, ssrc: u32) {
+        let now = Instant::now();
+        let figures = &self.shared.setup.figures;
+        let mut requests: Vec<Box<dyn rtc::rtcp::Packet>> = Vec::new();
+        self.reception.repairs_due(now, &mut self.missing);
+        if !self.missing.is_empty() {
+            figures.incoming.repair_requests.add(self.missing.len() as u64);
+            let nacks = nack_pairs_from_sequence_numbers(&self.missing);
+            requests.push(Box::new(TransportLayerNack { sender_ssrc: 0, media_ssrc: ssrc, nacks }));
+            self.missing.clear();
+        }
+        if self.reception.keyframe_due(now) {
+            figures.incoming.keyframe_requests.one();
+            requests.push(Box::new(PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc }));
+        }
+        if requests.is_empty() {
             return;
         }
-        self.shared.setup.figures.incoming.keyframe_requests.one();
-        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-        if let Err(error) = self.track.write_rtcp(vec![Box::new(request)]).await {
-            tracing::debug!(attempt = self.shared.attempt, %error, "no keyframe asked for");
+        if let Err(error) = self.track.write_rtcp(requests).await {
+            tracing::debug!(attempt = self.shared.attempt, %error, "nothing asked for");
         }
     }
 }

@@ -3,15 +3,16 @@
 //! ```text
 //! wire    900  Count             packets, repairs
 //!        3000  Sender            paces, numbers, remembers; drives super::congestion
-//!        3500  Repairs           each loss is repaired once a round trip
-//!        4000  NackResponder     keeps what was sent, repairs           (stock)
+//!        4000  Repairs           keeps what was sent, repairs what is missed
 //!        8000  TwccReceiver      arrival times for the far end          (stock)
 //!        8500  Rtx               repairs become what they repair
-//!        8700  NackGenerator     asks for what is missing               (stock, at another place)
 //!       10000  ReceiverReport                                           (stock)
 //!       11000  SenderReport                                             (stock)
 //! app   14000  KeyframeRequests  PLI and FIR reach the encoder
 //! ```
+//!
+//! Who asks for missing packets stands behind the chain, where pictures are assembled: only there is known what is still worth
+//! asking for (see [`super::reception`]).
 
 use super::capture_time;
 use super::congestion::Estimator;
@@ -23,10 +24,7 @@ use super::interceptors::rtx::Rtx;
 use super::interceptors::sender::Sender;
 use super::interceptors::{TWCC_URI, Through};
 use crate::ops::Figures;
-use rtc::interceptor::{
-    NackGeneratorBuilder, NackResponderBuilder, ReceiverReportBuilder, Registry, SenderReportBuilder, Slot,
-    TwccReceiverBuilder,
-};
+use rtc::interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot, TwccReceiverBuilder};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
@@ -40,12 +38,6 @@ use webrtc::peer_connection::MediaEngine;
 const PAYLOAD_TYPE: u8 = 125;
 const RTX_PAYLOAD_TYPE: u8 = 107;
 
-/// How often missing packets are asked for.
-const NACK_INTERVAL: Duration = Duration::from_millis(20);
-/// How often a missing packet is asked for before it is given up: longer than any hold of the assembler.
-const MAX_NACKS: u16 = 30;
-/// Packets that the NACK generator looks back for, and that the responder keeps: 2 s at 5 Mb/s. A power of two.
-const NACK_LOG: u16 = 1024;
 /// How often arrival times are reported: the congestion controller cannot react faster.
 const TWCC_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -93,19 +85,12 @@ pub(super) fn interceptors(
     on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
     figures: &Arc<Figures>,
 ) -> Registry {
-    let nack_generator = NackGeneratorBuilder::new()
-        .with_interval(NACK_INTERVAL)
-        .with_max_nacks_per_packet(MAX_NACKS)
-        .with_size(NACK_LOG)
-        .build();
     Registry::new()
         .with(Slot::from(900), Through::new(Count { figures: figures.clone() }))
         .with(Slot::Pacer, Sender::new(estimator, figures.clone(), backlog))
-        .with(Slot::from(3_500), Through::new(Repairs::new(figures.clone())))
-        .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_LOG).build())
+        .with(Slot::NackResponder, Repairs::new(figures.clone()))
         .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(TWCC_INTERVAL).build())
         .with(Slot::from(8_500), Through::new(Rtx::new(figures.clone())))
-        .with(Slot::from(8_700), nack_generator)
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::from(14_000), Through::new(KeyframeRequests::new(on_keyframe_request, figures.clone())))

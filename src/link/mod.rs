@@ -24,7 +24,7 @@
 //! | `session`, `peer`, `sleep` | the tasks and the connections; what the machine's sleep does to them |
 //! | `media_engine`, `interceptors` | what is negotiated, what each packet passes |
 //! | `packetizer`, `assembler` | access units to packets and back (pure) |
-//! | `reception`, `playout` | what is waited for, asked for, and presented when (pure) |
+//! | `reception`, `nack`, `playout` | what is waited for, asked for, and presented when (pure) |
 //! | `congestion` | how fast to send (pure) |
 //! | `clock_offset`, `capture_time` | how old a picture is |
 //! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
@@ -53,6 +53,7 @@ mod ice;
 mod incoming;
 mod interceptors;
 mod media_engine;
+mod nack;
 mod outgoing;
 mod packetizer;
 mod peer;
@@ -62,6 +63,8 @@ mod playout;
 pub mod reception;
 #[cfg(test)]
 mod reception_tests;
+#[cfg(test)]
+mod repair_tests;
 #[cfg(test)]
 mod return_tests;
 mod runtime;

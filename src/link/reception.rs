@@ -2,30 +2,41 @@
 //!
 //! Pure: packets and the time go in; whole access units, and what the far end should be told, come out. The task around it is
 //! [`super::incoming`]. A caller pushes each packet, and after each, and whenever [`Reception::deadline`] has come, asks for all that
-//! is due: [`Reception::poll`] and [`Reception::keyframe_due`].
+//! is due: [`Reception::poll`], [`Reception::repairs_due`] and [`Reception::keyframe_due`].
 //!
-//! A keyframe is needed when the assembler had to give something up, or when somebody behind it wants one. It is asked for at
-//! once, and again only when one that was sent for the first request would have come by now; not at all while one is under way. So
-//! a path that loses much does not also carry keyframes that nobody waits for.
+//! | what is missing | is |
+//! |---|---|
+//! | at once | asked for again (see [`super::nack`]), and everything behind it waits |
+//! | after three repairs that should have come, or two when a third would come too late to be presented in time | no longer relied upon: a keyframe is asked for |
+//! | when the keyframe had the time to come | given up, with all pictures up to the next keyframe |
+//!
+//! Whichever comes first ends the waiting, the repair or the keyframe. A keyframe that somebody else wants is asked for at once, but
+//! again only when one that was sent for the first request would have come by now, and not at all while one is under way. So a
+//! path that loses much does not also carry keyframes that nobody waits for.
 
 use super::assembler::{Assembler, Losses, Packet, Unit};
-use super::playout::Playout;
+use super::nack::Nack;
+use super::playout::{MAX_HOLD, Playout};
 use std::time::{Duration, Instant};
 
 /// Keyframes are asked for at most this often, plus a round trip: until then the one asked for may be on its way.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
-/// Bounds of the time that packets wait for a repair: four round trips and some, so that a repair may be lost twice.
-const HOLD: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(600));
+/// A request for a keyframe may be lost: it is sent twice, this far apart. The far end takes both for one.
+const REPEAT: Duration = Duration::from_millis(10);
+/// How long a keyframe takes beyond the time of a repair: it has to be encoded, and is large.
+const KEYFRAME_TIME: Duration = Duration::from_millis(100);
 
 /// The receiving policy of one track. See the module's documentation.
 #[derive(Debug)]
 pub struct Reception {
     assembler: Assembler,
+    nack: Nack,
     playout: Playout,
     round_trip: Duration,
-    hold: Duration,
     /// When a keyframe was last asked for. The far end sends one by itself at the beginning.
     asked: Instant,
+    /// The request for a keyframe is to be repeated.
+    repeat: bool,
     /// Somebody else wants a keyframe: the decoder, the state machine.
     wanted: bool,
     units: Vec<Unit>,
@@ -34,12 +45,14 @@ pub struct Reception {
 impl Reception {
     /// The reception of a track that begins at `now`. Delivers nothing before its first keyframe.
     pub fn new(now: Instant) -> Self {
+        let nack = Nack::default();
         Self {
-            assembler: Assembler::new(HOLD.0),
-            playout: Playout::default(),
+            assembler: Assembler::new(hold(&nack)),
+            nack,
+            playout: Playout::new(now),
             round_trip: Duration::ZERO,
-            hold: HOLD.0,
             asked: now,
+            repeat: false,
             wanted: false,
             units: Vec::new(),
         }
@@ -48,21 +61,25 @@ impl Reception {
     /// The round trip of the path; zero while it is unknown.
     pub fn set_round_trip(&mut self, round_trip: Duration) {
         self.round_trip = round_trip;
-        self.hold = (round_trip * 4 + HOLD.0 / 2).clamp(HOLD.0, HOLD.1);
-        self.assembler.set_hold(self.hold);
+        self.nack.set_round_trip(round_trip);
     }
 
-    /// Takes a packet in, at the time that it carries.
+    /// Takes a packet in, at the time that it carries: one that was sent first, or a repair without its wrapping.
     pub fn push(&mut self, packet: Packet) {
         let now = packet.arrived;
-        self.assembler.push(packet, &mut self.units);
-        self.enqueue(now);
+        let (sequence, timestamp, marker) = (packet.sequence, packet.timestamp, packet.marker);
+        if !self.assembler.push(packet, &mut self.units) {
+            self.nack.start_anew();
+        }
+        self.nack.received(sequence, timestamp, marker, now);
+        self.settle(now);
     }
 
     /// Delivers the units that are due, in the order of decoding.
     pub fn poll(&mut self, now: Instant, deliver: &mut impl FnMut(Unit)) {
+        self.assembler.set_hold(hold(&self.nack));
         self.assembler.expire(now, &mut self.units);
-        self.enqueue(now);
+        self.settle(now);
         while let Some(unit) = self.playout.pop(now) {
             // It is newer than the wish.
             self.wanted &= !unit.keyframe;
@@ -70,7 +87,14 @@ impl Reception {
         }
     }
 
-    fn enqueue(&mut self, now: Instant) {
+    /// After the assembler has seen something new.
+    fn settle(&mut self, now: Instant) {
+        if self.assembler.wants_keyframe() || self.doubtful_at().is_some_and(|at| at <= now) {
+            self.assembler.skip_to_keyframe(&mut self.units);
+        }
+        if let Some(next) = self.assembler.next() {
+            self.nack.forget_before(next);
+        }
         for unit in self.units.drain(..) {
             self.playout.push(unit, now);
         }
@@ -78,7 +102,8 @@ impl Reception {
 
     /// When to ask again if nothing comes before.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.assembler.deadline(), self.playout.deadline(), self.keyframe_at()].into_iter().flatten().min()
+        let own = [self.assembler.deadline(), self.nack.deadline(), self.playout.deadline(), self.keyframe_at()];
+        own.into_iter().flatten().min()
     }
 
     /// Somebody who takes the units wants a keyframe; others are still welcome.
@@ -92,26 +117,64 @@ impl Reception {
         self.assembler.require_keyframe();
     }
 
+    /// Appends the sequence numbers of the packets that the far end should send again, in order. They count as asked for.
+    pub fn repairs_due(&mut self, now: Instant, into: &mut Vec<u16>) {
+        // Normally the assembler gives up first; not if nothing at all comes any more.
+        if let Some(limit) = now.checked_sub(hold(&self.nack)) {
+            self.nack.give_up(limit);
+        }
+        self.nack.due(now, into);
+    }
+
     /// Whether a keyframe should be asked for now. Counts as asked when it says so.
     pub fn keyframe_due(&mut self, now: Instant) -> bool {
         let due = self.keyframe_at().is_some_and(|at| at <= now);
         if due {
             self.wanted = false;
-            self.asked = now;
+            self.repeat = !self.repeat;
+            if self.repeat {
+                self.asked = now;
+            }
         }
         due
     }
 
     fn keyframe_at(&self) -> Option<Instant> {
+        if self.repeat {
+            return Some(self.asked + REPEAT);
+        }
+        let allowed = self.asked + KEYFRAME_INTERVAL + self.round_trip;
         let wanted = self.assembler.wants_keyframe() || (self.wanted && !self.playout.has_keyframe());
-        let allowed = wanted.then(|| self.asked + KEYFRAME_INTERVAL + self.round_trip)?;
+        let at = if wanted { allowed } else { self.doubtful_at()?.max(allowed) };
         // One that is under way is waited for as long as for its repair.
         let begun = self.assembler.keyframe_begun();
-        Some(begun.map_or(allowed, |begun| allowed.max(begun + self.hold)))
+        Some(begun.map_or(at, |begun| at.max(begun + hold(&self.nack))))
+    }
+
+    /// When a missing packet is no longer relied upon.
+    fn doubtful_at(&self) -> Option<Instant> {
+        Some(self.nack.oldest()? + patience(&self.nack))
     }
 
     /// Losses since the last call.
     pub fn take_losses(&mut self) -> Losses {
         self.assembler.take_losses()
     }
+
+    /// What is being presented: jitter, hold, pictures that came late.
+    pub fn playout(&mut self) -> &mut Playout {
+        &mut self.playout
+    }
+}
+
+/// How long a missing packet is relied upon.
+fn patience(nack: &Nack) -> Duration {
+    let repair = nack.repair_time();
+    // Asked for any later, it would come too late to be presented in time. But two repairs are sooner than a keyframe.
+    MAX_HOLD.saturating_sub(repair).clamp(2 * repair, 3 * repair) + 2 * REPEAT
+}
+
+/// How long packets behind a gap wait: until a keyframe has had the time to come.
+fn hold(nack: &Nack) -> Duration {
+    patience(nack) + nack.repair_time() + KEYFRAME_TIME
 }

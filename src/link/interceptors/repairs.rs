@@ -1,161 +1,408 @@
-//! Repairs what can still be repaired, once per round trip.
+//! Sends again what the far end misses (RTX, RFC 4588), as often as it takes and no more than the path bears.
 //!
-//! The far end asks for a missing packet every 20 ms until it has it. On a path with a round trip of 100 ms that would be five
-//! repairs for each loss, just when the path can bear least. As libwebrtc does, a packet that was sent again less than a round
-//! trip ago is not sent again. And after an outage it asks for everything that it missed: a second's worth of pictures that
-//! nobody needs any more, in front of the keyframe that everybody waits for. What is too old to be waited for is not repaired,
-//! and when very much is missing, none of it.
+//! It stands in the place of the stock responder, which answers every request with one packet. Here
+//!
+//! - a packet that was sent again less than a round trip ago is not sent again: its request is the repetition of one that was
+//!   answered. What is too old to be waited for is not repaired, and when very much is missing at once, which is an
+//!   outage, none of it: a second's worth of pictures that nobody needs would stand in front of the keyframe that everybody
+//!   waits for;
+//! - repairs are lost too, and the next can only come a round trip later. Unless losses are rare, each is sent twice, a few
+//!   milliseconds apart, and so is each packet of a keyframe, unasked: a picture of 60 packets never comes whole otherwise;
+//! - repairs have a budget, a share of the target bitrate. When it is spent, the second copies are left out first;
+//! - a repair carries the header extensions of what it repairs, so that a picture whose first packet was lost still knows when it
+//!   was taken.
 
-use super::Stage;
+use crate::link::assembler::begins_keyframe;
 use crate::ops::Figures;
-use rtc::interceptor::{Packet, TaggedPacket};
-use rtc::rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use rtc::interceptor::{Attribute, AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use rtc::sansio::Protocol;
+use rtc::shared::TransportContext;
+use rtc::shared::error::Error;
+use rtc::shared::marshal::MarshalSize;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Repeats that are nearer than this are never answered, however short the round trip.
 const MIN_INTERVAL: Duration = Duration::from_millis(15);
-/// The far end waits for repairs at most 0.6 s (see [`crate::link::incoming`]), and the request takes its time.
-const MAX_AGE: Duration = Duration::from_millis(800);
-/// From this share of lost packets on, in millionths, a repair is likely to be lost too: it is sent twice per round trip.
-const HEAVY_LOSS_PPM: u64 = 80_000;
-/// More packets than this at once, half a second at 2.5 Mb/s, are an outage: a keyframe mends it sooner than repairs.
+/// Nobody waits longer for a repair (see [`crate::link::reception`]), the request's own time included.
+const MAX_AGE: Duration = Duration::from_millis(1200);
+/// From this share of lost packets on, repairs and keyframes are sent twice.
+const DOUBLING_LOSS: f64 = 0.01;
+/// How much a packet counts in the share of lost packets: it is that of the last few hundred.
+const WEIGHT: f64 = 1.0 / 512.0;
+/// The second copy follows after this, so that it does not meet the same burst of loss.
+const APART: Duration = Duration::from_millis(10);
+/// More packets than this asked for at once, half a second at 2.5 Mb/s, are an outage: a keyframe mends it sooner than repairs.
 const MAX_AT_ONCE: usize = 128;
-/// Packets remembered, as many as the NACK responder keeps.
+/// Packets remembered, a power of two: 2 s at 5 Mb/s.
 const REMEMBERED: usize = 1024;
+/// The share of the target bitrate that repairs may take, and for how long what was not used is kept.
+const BUDGET: f64 = 0.6;
+const BUDGET_S: f64 = 0.5;
+/// The budget never holds less than this: at low bitrates too a keyframe may be sent twice.
+const MIN_BUDGET_BYTES: f64 = 60_000.0;
 
-/// When a packet was sent, first and last.
-#[derive(Clone, Copy)]
+/// A packet that was sent, with the times when it was first and last.
 struct Sent {
-    sequence: u16,
+    packet: rtc::rtp::Packet,
     first: Instant,
     last: Instant,
+    /// Somebody asked for it.
+    missed: bool,
     /// Part of an outage, not to be repaired.
     given_up: bool,
 }
 
-/// Strikes from NACKs (RFC 4585) what was repaired less than a round trip ago and what is too old.
+/// Our one video stream, as it was negotiated.
+#[derive(Clone, Copy)]
+struct Stream {
+    ssrc: u32,
+    /// SSRC and payload type of its repairs; without them packets are sent again as they were.
+    rtx: Option<(u32, u8)>,
+}
+
+/// Answers NACKs (RFC 4585). See the module's documentation.
 pub(in crate::link) struct Repairs {
     figures: Arc<Figures>,
-    /// Of our one video stream, by sequence number modulo [`REMEMBERED`].
+    stream: Option<Stream>,
+    rtx_sequence: u16,
+    /// By sequence number modulo [`REMEMBERED`].
     sent: Vec<Option<Sent>>,
+    /// The share of packets that the far end had to ask for.
+    lost: f64,
+    /// The timestamp of the keyframe that was sent last.
+    keyframe: Option<u32>,
+    /// Second copies, and when they are due. In the order of time; no longer than [`REMEMBERED`].
+    copies: VecDeque<(Instant, u16)>,
+    budget_bytes: f64,
+    refilled: Option<Instant>,
+    reads: VecDeque<TaggedPacket>,
+    writes: VecDeque<TaggedPacket>,
 }
 
 impl Repairs {
     pub(in crate::link) fn new(figures: Arc<Figures>) -> Self {
-        Self { figures, sent: vec![None; REMEMBERED] }
-    }
-
-    fn note(&mut self, sequence: u16, now: Instant) {
-        self.sent[usize::from(sequence) % REMEMBERED] = Some(Sent { sequence, first: now, last: now, given_up: false });
-    }
-
-    /// Whether a packet should be sent again now.
-    fn repair(&mut self, sequence: u16, now: Instant) -> bool {
-        // Slightly less than a round trip, so that jitter does not cost a whole interval of the far end's asking.
-        let heavy = self.figures.outgoing.loss_ppm.get() >= HEAVY_LOSS_PPM;
-        let interval = self.figures.link.round_trip_us.get() * 9 / if heavy { 20 } else { 10 };
-        let interval = Duration::from_micros(interval).max(MIN_INTERVAL);
-        let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
-        let Some(sent) = sent.as_mut().filter(|sent| sent.sequence == sequence) else { return false };
-        let due = sent.first == sent.last || now.saturating_duration_since(sent.last) >= interval;
-        let useful = !sent.given_up && now.saturating_duration_since(sent.first) < MAX_AGE;
-        if due && useful {
-            sent.last = now;
+        Self {
+            figures,
+            stream: None,
+            rtx_sequence: rand::random(),
+            sent: std::iter::repeat_with(|| None).take(REMEMBERED).collect(),
+            lost: 0.0,
+            keyframe: None,
+            copies: VecDeque::new(),
+            budget_bytes: MIN_BUDGET_BYTES,
+            refilled: None,
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
         }
-        due && useful
     }
 
-    fn thin(&mut self, nack: &TransportLayerNack, now: Instant) -> TransportLayerNack {
-        let mut thinned = TransportLayerNack { nacks: Vec::with_capacity(nack.nacks.len()), ..*nack };
+    fn note(&mut self, packet: &rtc::rtp::Packet, now: Instant) {
+        let sequence = packet.header.sequence_number;
+        let sent = Sent { packet: packet.clone(), first: now, last: now, missed: false, given_up: false };
+        self.sent[usize::from(sequence) % REMEMBERED] = Some(sent);
+        self.lost -= self.lost * WEIGHT;
+        if begins_keyframe(&packet.payload) {
+            self.keyframe = Some(packet.header.timestamp);
+        }
+        if self.keyframe == Some(packet.header.timestamp) {
+            self.copy_later(sequence, now);
+        }
+    }
+
+    /// Sends it once more if much is lost.
+    fn copy_later(&mut self, sequence: u16, now: Instant) {
+        if self.lost >= DOUBLING_LOSS && self.copies.len() < REMEMBERED {
+            self.copies.push_back((now + APART, sequence));
+        }
+    }
+
+    /// Whether a packet that is asked for should be sent again now.
+    fn wanted(&mut self, sequence: u16, now: Instant) -> bool {
+        // Slightly less than a round trip, so that jitter does not cost a whole interval of the far end's asking.
+        let interval = Duration::from_micros(self.figures.link.round_trip_us.get() * 9 / 10).max(MIN_INTERVAL);
+        let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
+        let Some(sent) = sent.as_mut().filter(|sent| sent.packet.header.sequence_number == sequence) else {
+            return false;
+        };
+        if !std::mem::replace(&mut sent.missed, true) {
+            self.lost += WEIGHT;
+        }
+        let due = sent.first == sent.last || now.saturating_duration_since(sent.last) >= interval;
+        due && !sent.given_up && now.saturating_duration_since(sent.first) < MAX_AGE
+    }
+
+    fn answer(&mut self, nack: &TransportLayerNack, now: Instant) {
+        if self.stream.is_none_or(|stream| stream.ssrc != nack.media_ssrc) {
+            return;
+        }
+        let mut wanted = Vec::with_capacity(nack.nacks.len());
         for pair in &nack.nacks {
             let following = (0..16).filter(|bit| pair.lost_packets >> bit & 1 == 1);
             let sequences =
                 std::iter::once(pair.packet_id).chain(following.map(|bit| pair.packet_id.wrapping_add(bit + 1)));
-            for packet_id in sequences.filter(|sequence| self.repair(*sequence, now)) {
-                thinned.nacks.push(NackPair { packet_id, lost_packets: 0 });
-            }
+            wanted.extend(sequences.filter(|sequence| self.wanted(*sequence, now)));
         }
-        if thinned.nacks.len() > MAX_AT_ONCE {
-            for pair in thinned.nacks.drain(..) {
-                if let Some(sent) = &mut self.sent[usize::from(pair.packet_id) % REMEMBERED] {
+        let outage = wanted.len() > MAX_AT_ONCE;
+        for sequence in wanted {
+            if outage {
+                if let Some(sent) = &mut self.sent[usize::from(sequence) % REMEMBERED] {
                     sent.given_up = true;
                 }
+            } else if self.send(sequence, 0.0, now) {
+                self.copy_later(sequence, now);
             }
         }
-        thinned
+    }
+
+    /// Sends a packet again if the budget holds more than `reserve_bytes`.
+    fn send(&mut self, sequence: u16, reserve_bytes: f64, now: Instant) -> bool {
+        self.refill(now);
+        let Some(stream) = self.stream else { return false };
+        let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
+        let Some(sent) = sent.as_mut().filter(|sent| sent.packet.header.sequence_number == sequence) else {
+            return false;
+        };
+        if self.budget_bytes <= reserve_bytes {
+            self.figures.outgoing.repairs_refused.one();
+            return false;
+        }
+        sent.last = now;
+        let mut packet = sent.packet.clone();
+        if let Some((ssrc, payload_type)) = stream.rtx {
+            // RFC 4588, section 4: the original sequence number, then the original payload.
+            let mut payload = Vec::with_capacity(2 + packet.payload.len());
+            payload.extend_from_slice(&packet.header.sequence_number.to_be_bytes());
+            payload.extend_from_slice(&packet.payload);
+            packet.payload = payload.into();
+            packet.header.ssrc = ssrc;
+            packet.header.payload_type = payload_type;
+            packet.header.sequence_number = self.rtx_sequence;
+            self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
+        }
+        self.budget_bytes -= packet.marshal_size() as f64;
+        let message = AttributedPacket::new(Packet::Rtp(packet)).with(Attribute::Retransmission);
+        self.writes.push_back(TaggedPacket { now, transport: TransportContext::default(), message });
+        true
+    }
+
+    /// The most that the budget holds.
+    fn budget_limit(&self) -> f64 {
+        let rate = self.figures.outgoing.target_bps.get() as f64 / 8.0 * BUDGET;
+        (rate * BUDGET_S).max(MIN_BUDGET_BYTES)
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let last = self.refilled.replace(now).unwrap_or(now);
+        let limit = self.budget_limit();
+        let added = now.saturating_duration_since(last).as_secs_f64() * limit / BUDGET_S;
+        self.budget_bytes = (self.budget_bytes + added).min(limit);
     }
 }
 
-impl Stage for Repairs {
-    fn read(&mut self, mut packet: TaggedPacket) -> Option<TaggedPacket> {
-        let now = packet.now;
-        if let Packet::Rtcp(parts) = &mut packet.message.packet {
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Repairs {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(parts) = &packet.message.packet {
             for part in parts {
                 if let Some(nack) = part.as_any().downcast_ref::<TransportLayerNack>() {
-                    *part = Box::new(self.thin(nack, now));
+                    self.answer(nack, packet.now);
                 }
             }
         }
-        Some(packet)
+        self.reads.push_back(packet);
+        Ok(())
     }
 
-    fn write(&mut self, packet: TaggedPacket) -> Option<TaggedPacket> {
-        if let Packet::Rtp(rtp) = &packet.message.packet
-            && packet.message.attributes.is_empty()
-        {
-            self.note(rtp.header.sequence_number, packet.now);
-        }
-        Some(packet)
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.reads.pop_front()
     }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtp(rtp) = &packet.message.packet
+            && self.stream.is_some_and(|stream| stream.ssrc == rtp.header.ssrc)
+        {
+            self.note(rtp, packet.now);
+        }
+        self.writes.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.writes.pop_front()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        while let Some((_, sequence)) = self.copies.pop_front_if(|(due, _)| *due <= now) {
+            self.send(sequence, self.budget_limit() / 2.0, now);
+        }
+        Ok(())
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.copies.front().map(|(due, _)| *due)
+    }
+}
+
+impl Interceptor for Repairs {
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        // Plain "nack"; with a parameter it is another kind of feedback.
+        if info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty()) {
+            self.stream = Some(Stream { ssrc: info.ssrc, rtx: info.ssrc_rtx.zip(info.payload_type_rtx) });
+        }
+    }
+
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.stream = self.stream.filter(|stream| stream.ssrc != info.ssrc);
+    }
+
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use rtc::interceptor::RTCPFeedback;
+    use rtc::rtcp::transport_feedbacks::transport_layer_nack::NackPair;
 
-    fn asked(stage: &mut Repairs, first: u16, lost_packets: u16, now: Instant) -> Vec<u16> {
-        let nacks = vec![NackPair { packet_id: first, lost_packets }];
-        let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc: 2, nacks };
-        stage.thin(&nack, now).nacks.iter().map(|pair| pair.packet_id).collect()
+    fn stage(figures: &Arc<Figures>) -> Repairs {
+        let mut stage = Repairs::new(figures.clone());
+        stage.bind_local_stream(&StreamInfo {
+            ssrc: 2,
+            ssrc_rtx: Some(3),
+            payload_type_rtx: Some(107),
+            rtcp_feedback: vec![RTCPFeedback { typ: "nack".into(), parameter: String::new() }],
+            ..Default::default()
+        });
+        stage
+    }
+
+    fn figures() -> Arc<Figures> {
+        let figures = Arc::new(Figures::default());
+        figures.outgoing.target_bps.set(2_500_000);
+        figures
+    }
+
+    fn send(stage: &mut Repairs, sequence: u16, first: u8, now: Instant) {
+        let mut rtp = rtc::rtp::Packet { payload: Bytes::from(vec![first; 1000]), ..Default::default() };
+        (rtp.header.ssrc, rtp.header.sequence_number, rtp.header.timestamp) = (2, sequence, u32::from(sequence / 8));
+        let message = AttributedPacket::new(Packet::Rtp(rtp));
+        stage.handle_write(TaggedPacket { now, transport: Default::default(), message }).unwrap();
+        while stage.poll_write().is_some() {}
+    }
+
+    /// The sequence numbers of the repairs that wait to be sent.
+    fn sent(stage: &mut Repairs) -> Vec<u16> {
+        let repairs = std::iter::from_fn(|| stage.poll_write());
+        let repaired = repairs.map(|packet| {
+            assert!(packet.message.has(&Attribute::Retransmission));
+            let Packet::Rtp(rtp) = packet.message.packet else { panic!("not RTP") };
+            assert_eq!((rtp.header.ssrc, rtp.header.payload_type, rtp.payload.len()), (3, 107, 1002));
+            u16::from_be_bytes([rtp.payload[0], rtp.payload[1]])
+        });
+        repaired.collect()
+    }
+
+    fn asked(stage: &mut Repairs, nacks: Vec<NackPair>, now: Instant) -> Vec<u16> {
+        stage.answer(&TransportLayerNack { sender_ssrc: 1, media_ssrc: 2, nacks }, now);
+        sent(stage)
+    }
+
+    fn pair(packet_id: u16, lost_packets: u16) -> Vec<NackPair> {
+        vec![NackPair { packet_id, lost_packets }]
     }
 
     #[test]
     fn each_loss_is_repaired_once_per_round_trip() {
-        let figures = Arc::new(Figures::default());
+        let figures = figures();
         figures.link.round_trip_us.set(100_000);
-        let (mut stage, start) = (Repairs::new(figures), Instant::now());
+        let (mut stage, start) = (stage(&figures), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         for sequence in [65534, 65535, 0, 1, 2] {
-            stage.note(sequence, at(0));
+            send(&mut stage, sequence, 0x41, at(0));
         }
-        assert_eq!(asked(&mut stage, 65535, 0b101, at(60)), [65535, 0, 2]);
-        assert_eq!(asked(&mut stage, 65535, 0b111, at(80)), [1]);
-        assert!(asked(&mut stage, 65535, 0b101, at(140)).is_empty());
-        assert_eq!(asked(&mut stage, 65535, 0b101, at(161)), [65535, 0, 2]);
+        assert_eq!(asked(&mut stage, pair(65535, 0b101), at(60)), [65535, 0, 2]);
+        assert_eq!(asked(&mut stage, pair(65535, 0b111), at(80)), [1]);
+        assert!(asked(&mut stage, pair(65535, 0b101), at(140)).is_empty());
+        assert_eq!(asked(&mut stage, pair(65535, 0b101), at(161)), [65535, 0, 2]);
+    }
+
+    #[test]
+    fn unless_losses_are_rare_repairs_and_keyframes_are_sent_twice() {
+        let (mut stage, start) = (stage(&figures()), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        for sequence in 0..200 {
+            send(&mut stage, sequence, 0x41, at(u64::from(sequence)));
+            if sequence % 10 == 0 {
+                asked(&mut stage, pair(sequence, 0), at(u64::from(sequence)));
+            }
+        }
+        stage.handle_timeout(at(300)).unwrap();
+        sent(&mut stage);
+        assert_eq!(asked(&mut stage, pair(199, 0), at(300)), [199]);
+        assert_eq!(stage.poll_timeout(), Some(at(310)));
+        stage.handle_timeout(at(310)).unwrap();
+        assert_eq!(sent(&mut stage), [199]);
+        for sequence in 200..208 {
+            send(&mut stage, sequence, if sequence == 200 { 0x67 } else { 0x7c }, at(320));
+        }
+        send(&mut stage, 208, 0x41, at(320));
+        stage.handle_timeout(at(330)).unwrap();
+        assert_eq!(sent(&mut stage), (200..208).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn repairs_keep_to_their_budget() {
+        let figures = figures();
+        let (mut stage, start) = (stage(&figures), Instant::now());
+        // Everything is lost, ten seconds long.
+        let mut repairs = 0;
+        for n in 0..2700_u16 {
+            let now = start + Duration::from_micros(3700 * u64::from(n));
+            send(&mut stage, n, 0x41, now);
+            repairs += asked(&mut stage, pair(n, 0), now).len();
+            stage.handle_timeout(now).unwrap();
+            repairs += sent(&mut stage).len();
+        }
+        let bytes = repairs * 1014;
+        assert!((1_800_000..2_050_000).contains(&bytes), "{bytes}");
+        assert!(figures.outgoing.repairs_refused.get() > 1000);
     }
 
     #[test]
     fn an_outage_is_not_repaired() {
-        let (mut stage, start) = (Repairs::new(Arc::new(Figures::default())), Instant::now());
+        let (mut stage, start) = (stage(&figures()), Instant::now());
         for sequence in 0..300 {
-            stage.note(sequence, start);
+            send(&mut stage, sequence, 0x41, start);
         }
         let nacks = (0..=MAX_AT_ONCE as u16).map(|packet_id| NackPair { packet_id, lost_packets: 0 }).collect();
-        let nack = TransportLayerNack { sender_ssrc: 1, media_ssrc: 2, nacks };
-        assert!(stage.thin(&nack, start).nacks.is_empty());
-        assert_eq!(asked(&mut stage, MAX_AT_ONCE as u16, 0b11, start + Duration::from_millis(20)), [129, 130]);
+        assert!(asked(&mut stage, nacks, start).is_empty());
+        let later = start + Duration::from_millis(20);
+        assert_eq!(asked(&mut stage, pair(MAX_AT_ONCE as u16, 0b11), later), [129, 130]);
     }
 
     #[test]
     fn what_is_old_or_was_never_sent_is_not_repaired() {
-        let (mut stage, start) = (Repairs::new(Arc::new(Figures::default())), Instant::now());
+        let (mut stage, start) = (stage(&figures()), Instant::now());
         for sequence in 0..3000 {
-            stage.note(sequence, start + Duration::from_millis(u64::from(sequence)));
+            send(&mut stage, sequence, 0x41, start + Duration::from_millis(u64::from(sequence)));
         }
         let now = start + Duration::from_millis(3000);
-        assert_eq!(asked(&mut stage, 2199, 0b111, now), [2201, 2202]);
-        assert!(asked(&mut stage, 100, u16::MAX, now).is_empty());
-        assert!(asked(&mut stage, 3000, u16::MAX, now).is_empty());
+        assert_eq!(asked(&mut stage, pair(1975, 0b11), now), [1976, 1977], "remembered");
+        assert!(asked(&mut stage, pair(2000, 0), now + Duration::from_millis(200)).is_empty(), "old");
+        assert!(asked(&mut stage, pair(100, u16::MAX), now).is_empty());
+        assert!(asked(&mut stage, pair(3000, u16::MAX), now).is_empty());
+        let other = TransportLayerNack { sender_ssrc: 1, media_ssrc: 9, nacks: pair(2900, 0) };
+        stage.answer(&other, now);
+        assert!(sent(&mut stage).is_empty());
     }
 }

@@ -1,8 +1,7 @@
 //! Takes repair packets (RTX, RFC 4588) out of their wrapping, early.
 //!
-//! `rtc` unwraps RTX after the whole chain, so its NACK generator never learns that a packet was repaired and asks again and
-//! again: 2,606 repairs for 217 losses were measured. Unwrapped between the TWCC recorder (which must see the packet as it
-//! came) and the NACK generator (which must see the repaired sequence number), it is 246 for 241.
+//! `rtc` unwraps RTX after the whole chain. Here it is done behind the TWCC recorder, which must see the packet as it came, so that
+//! repairs are counted, and probes, which are RTX packets without content, go no further.
 
 use super::Stage;
 use crate::ops::Figures;

@@ -1,17 +1,19 @@
-//! One end of a peer connection's media: the real interceptors, packetizer and assembler, without WebRTC around them.
+//! One end of a peer connection's media: the real interceptors, packetizer and reception, without WebRTC around them.
 //!
 //! `rtc` would encrypt, so what it does of consequence on the way is done here: replayed packets are dropped (SRTP's window), the
 //! streams are bound as it binds them, timers fire at most once a millisecond.
 
 use super::encoder::{Picture, Wishes};
-use crate::link::assembler::{self, Assembler, Unit};
+use crate::link::assembler::{self, Unit};
 use crate::link::congestion::{Controller, Limits, Published};
 use crate::link::interceptors::{TWCC_URI, backlog::Backlog};
 use crate::link::packetizer::{Packetizer, Stream};
+use crate::link::reception::Reception;
 use crate::link::{capture_time, media_engine};
 use crate::ops::Figures;
 use rtc::interceptor::{Interceptor, Packet, RTCPFeedback, RTPHeaderExtension, StreamInfo, TaggedPacket};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 use rtc::sansio::Protocol;
 use rtc::shared::marshal::MarshalSize;
 use rtc::shared::replay_detector::{ReplayDetector, SlidingWindowDetector};
@@ -20,9 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// As in `incoming`.
-const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
-const HOLD: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(600));
 /// As in `peer`.
 const REPLAY_WINDOW: usize = 1024;
 /// The driver's timer.
@@ -55,10 +54,9 @@ pub struct Connection {
     started: bool,
     backlog: Arc<Backlog>,
     far_ssrc: u32,
-    assembler: Assembler,
+    reception: Reception,
+    missing: Vec<u16>,
     replays: BTreeMap<u32, (SlidingWindowDetector, u64)>,
-    asked: Instant,
-    wanted: bool,
     figures: Arc<Figures>,
     packets: Vec<rtc::rtp::Packet>,
     units: Vec<Unit>,
@@ -103,10 +101,9 @@ impl Connection {
             started: false,
             backlog,
             far_ssrc,
-            assembler: Assembler::new(HOLD.0),
+            reception: Reception::new(now),
+            missing: vec![],
             replays: BTreeMap::new(),
-            asked: now,
-            wanted: false,
             figures,
             packets: vec![],
             units: vec![],
@@ -178,13 +175,13 @@ impl Connection {
                 payload: rtp.payload,
                 arrived: now,
             };
-            self.assembler.push(packet, &mut self.units);
+            self.reception.push(packet);
         }
     }
 
     /// The decoder or the state machine wants a keyframe.
     pub fn want_keyframe(&mut self) {
-        self.wanted = true;
+        self.reception.request_keyframe();
     }
 
     /// Does what time demands. To be called after everything that happens, too.
@@ -193,30 +190,26 @@ impl Connection {
             self.chain.handle_timeout(now).expect("the chain's timers never fail");
             self.read(now);
         }
-        self.assembler.expire(now, &mut self.units);
-        let round_trip = self.round_trip();
-        self.assembler.set_hold((round_trip * 4 + HOLD.0 / 2).clamp(HOLD.0, HOLD.1));
-        if self.keyframe_due().is_some_and(|due| due <= now) {
-            self.wanted = false;
-            self.asked = now;
+        self.reception.set_round_trip(Duration::from_micros(self.figures.link.round_trip_us.get()));
+        self.reception.poll(now, &mut |unit| self.units.push(unit));
+        self.reception.repairs_due(now, &mut self.missing);
+        if !self.missing.is_empty() {
+            self.figures.incoming.repair_requests.add(self.missing.len() as u64);
+            let nacks = nack_pairs_from_sequence_numbers(&self.missing);
+            let request = TransportLayerNack { sender_ssrc: 0, media_ssrc: self.far_ssrc, nacks };
+            handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(request)]), now);
+            self.missing.clear();
+        }
+        if self.reception.keyframe_due(now) {
             self.keyframe_requests += 1;
             let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: self.far_ssrc };
             handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(request)]), now);
         }
     }
 
-    fn round_trip(&self) -> Duration {
-        Duration::from_micros(self.figures.link.round_trip_us.get())
-    }
-
-    fn keyframe_due(&self) -> Option<Instant> {
-        let wanted = self.wanted || self.assembler.wants_keyframe();
-        wanted.then(|| self.asked + KEYFRAME_INTERVAL + self.round_trip())
-    }
-
     /// When [`Connection::wake`] should be called.
     pub fn next(&mut self, now: Instant) -> Option<Instant> {
-        let next = [self.chain.poll_timeout(), self.assembler.deadline(), self.keyframe_due()];
+        let next = [self.chain.poll_timeout(), self.reception.deadline()];
         let next = next.into_iter().flatten().min()?.max(now + Duration::from_nanos(1));
         // Up to the timer's next tick.
         let ticks = (next - self.base).as_nanos().div_ceil(TIMER.as_nanos());
