@@ -18,15 +18,16 @@ use std::time::{Duration, Instant};
 /// The most that is added to the delay of the path.
 pub(super) const MAX_HOLD: Duration = Duration::from_millis(400);
 /// How long a transit is remembered. Longer: steadier, but slower to give up a hold.
-const MEMORY: Duration = Duration::from_secs(6);
+const MEMORY: Duration = Duration::from_secs(4);
 /// Transits remembered at most, those of [`MEMORY`] at 60 pictures a second.
-const TRANSITS: usize = 360;
+const TRANSITS: usize = 240;
 /// The share of pictures that may come later than the hold.
 const LATE_SHARE: f64 = 0.03;
 /// Lateness below this is not worth a hold: two thirds of a refresh of the display.
 const NEGLIGIBLE_US: i64 = 10_000;
-/// How fast the hold falls, as a share of the pace: 50 ms in a second.
-const DECAY: i64 = 20;
+/// How fast the hold falls, as a part of the pace: 125 ms in a second. Without sound, that pictures follow each other by an eighth
+/// faster for a while is not noticed.
+const DECAY: i64 = 8;
 /// Pictures that are overdue by more than this are passed on at once.
 const HOPELESS_US: i64 = 250_000;
 /// Pictures further apart than this are not neighbours: some between them were lost.
