@@ -7,7 +7,7 @@ use super::assembler::{Assembler, Packet as Received, Unit};
 use super::congestion::{Controller, Limits};
 use super::packetizer::{Packetizer, Stream};
 use super::reception::Reception;
-use super::{capture_time, control, media_engine, sdp};
+use super::{capture_time, control, interceptors, media_engine, sdp};
 use crate::codec::nal;
 use crate::ops::Figures;
 use crate::pairing::{Fingerprint, Identity};
@@ -173,7 +173,7 @@ const RTX: u32 = 0x5555_0000;
 pub fn chain(bytes: &[u8]) {
     let figures = Arc::new(Figures::default());
     let limits = Limits { floor_bps: 200_000.0, start_bps: 2_000_000.0, ceiling_bps: 2_500_000.0 };
-    let mut chain = media_engine::interceptors(Controller::new(limits), Arc::new(|| {}), &figures).build();
+    let mut chain = media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|| {}), &figures).build();
     chain.bind_local_stream(&stream(OURS, true));
     chain.bind_remote_stream(&stream(THEIRS, true));
     chain.bind_remote_stream(&stream(THEIRS ^ RTX, false));
@@ -290,7 +290,7 @@ fn stream(ssrc: u32, media: bool) -> StreamInfo {
         ssrc_rtx: media.then_some(ssrc ^ RTX),
         payload_type: if media { 125 } else { 107 },
         payload_type_rtx: media.then_some(107),
-        rtp_header_extensions: vec![extension(media_engine::TWCC_URI, 1), extension(capture_time::URI, 2)],
+        rtp_header_extensions: vec![extension(interceptors::TWCC_URI, 1), extension(capture_time::URI, 2)],
         rtcp_feedback: codec.rtcp_feedback.iter().map(feedback).collect(),
         mime_type: codec.mime_type,
         clock_rate: codec.clock_rate,
@@ -323,7 +323,7 @@ pub fn connection(now: Instant) -> RTCPeerConnection {
     let mut connection = RTCPeerConnectionBuilder::new()
         .with_configuration(configuration)
         .with_media_engine(media_engine::media_engine().expect("our own codecs are accepted"))
-        .with_interceptor_registry(media_engine::interceptors(Controller::new(limits), Arc::new(|| {}), &figures))
+        .with_interceptor_registry(media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|| {}), &figures))
         .build(now)
         .expect("a connection can be made");
     connection.add_track(media_engine::track(OURS)).expect("our own track is accepted");
