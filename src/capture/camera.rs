@@ -119,7 +119,7 @@ impl Source for Camera {
                 Some(scaler) => {
                     whole.resize(from.pixels() * 3 / 2, 0);
                     convert(whole).map_err(damaged)?;
-                    scaler.scale(whole, frame.data_mut());
+                    scaler.scale(whole, frame.data_mut()).map_err(|error| Error::Damaged(error.to_string()))?;
                 }
             }
             (frame.number, frame.captured) = (number, Some(captured));

@@ -76,6 +76,7 @@ fn to_there(snapshot: &Snapshot) -> Vec<String> {
         Some(SizeReason::Full) => "full size".to_owned(),
         Some(SizeReason::Path) if values.estimate_bps > 0 => format!("the path carries {}", bits(values.estimate_bps)),
         Some(SizeReason::Path) => "the path carries no more".to_owned(),
+        Some(SizeReason::Content) => "much movement or noise".to_owned(),
         // A bug, but not one to end a kiosk for.
         None => "reason unknown".to_owned(),
     };
@@ -223,6 +224,7 @@ mod tests {
             (SizeReason::Path.code(), 900_000, "1920x1080 at 30: the path carries 0.90 Mb/s"),
             (SizeReason::Path.code(), 88_000, "1920x1080 at 30: the path carries 88 kb/s"),
             (SizeReason::Path.code(), 0, "1920x1080 at 30: the path carries no more"),
+            (SizeReason::Content.code(), 900_000, "1920x1080 at 30: much movement or noise"),
             (99, 900_000, "1920x1080 at 30: reason unknown"),
         ] {
             (snapshot.outgoing.size_reason, snapshot.outgoing.estimate_bps) = (reason, estimate_bps);

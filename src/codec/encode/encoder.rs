@@ -1,10 +1,11 @@
 //! The encoder, without threads.
 
 use super::buffers::Buffers;
+use super::rate::{Debt, keyframe_bytes};
 use super::{Complexity, Config};
 use crate::codec::AccessUnit;
 use crate::codec::native::{self, Coded, Refused, Settings};
-use crate::media::{Frame, Layout, Size};
+use crate::media::{Exhausted, Frame, Layout, Size, scale};
 use std::time::Instant;
 
 /// The least that is aimed for, bits per second: the least that the link may be configured to send.
@@ -21,6 +22,12 @@ pub enum Error {
     /// The encoder wants three planes.
     #[error("pictures in {0:?} cannot be encoded: sources give I420")]
     Layout(Layout),
+    /// The picture could not be made as small as the bitrate wants it.
+    #[error(transparent)]
+    Scale(#[from] scale::Error),
+    /// Somebody keeps the buffer for smaller pictures.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
     /// openh264 failed.
     #[error(transparent)]
     Codec(#[from] Refused),
@@ -37,6 +44,7 @@ struct Stream {
     config: Config,
     fps: f32,
     target_bps: u32,
+    debt: Debt,
     running: Option<Running>,
 }
 
@@ -46,6 +54,10 @@ struct Running {
     /// openh264 counts time in milliseconds from here.
     start: Instant,
     last_ms: i64,
+    /// The bitrate that openh264 was told.
+    bitrate_bps: u32,
+    /// Nothing was encoded yet.
+    is_new: bool,
     /// A keyframe was asked for and not made yet: the rate control may skip the picture that was to be one.
     owed_keyframe: bool,
 }
@@ -55,7 +67,7 @@ impl Encoder {
     pub fn new(config: Config, size: Size, fps: f32) -> Result<Self, Error> {
         supported(size)?;
         let target_bps = config.bitrate_bps;
-        let stream = Stream { config, fps, target_bps, running: None };
+        let stream = Stream { config, fps, target_bps, debt: Debt::default(), running: None };
         Ok(Self { stream, buffers: Buffers::default() })
     }
 
@@ -74,45 +86,91 @@ impl Encoder {
         if frame.format.layout != Layout::I420 {
             return Err(Error::Layout(frame.format.layout));
         }
+        let Stream { target_bps, fps, .. } = self.stream;
+        let too_much = self.stream.debt.is_too_much();
+        let bitrate_bps = self.stream.debt.bitrate(target_bps);
         let running = self.stream.running(frame)?;
-        if force_keyframe || running.owed_keyframe {
-            running.native.force_keyframe()?;
-            running.owed_keyframe = true;
-        }
-        let captured = frame.captured.unwrap_or_else(Instant::now);
-        let since = captured.saturating_duration_since(running.start).as_millis();
-        running.last_ms = i64::try_from(since).unwrap_or(i64::MAX).max(running.last_ms.saturating_add(1));
-        let keyframe = match running.native.encode(frame, running.last_ms)? {
-            Coded::Keyframe => true,
-            Coded::Predicted => false,
-            Coded::Skipped => return Ok(None),
+        running.owed_keyframe |= force_keyframe;
+        let coded = if too_much && !running.is_new {
+            Coded::Skipped
+        } else {
+            running.encode(frame, bitrate_bps, keyframe_bytes(target_bps))?
         };
-        running.owed_keyframe &= !keyframe;
-        let length = running.native.parts().map(<[u8]>::len).sum();
+        let (length, keyframe) = match coded {
+            Coded::Keyframe => (running.length(), true),
+            Coded::Predicted => (running.length(), false),
+            Coded::Skipped => {
+                self.stream.debt.spend(0, target_bps, fps);
+                return Ok(None);
+            }
+        };
         let data = self.buffers.join(length, running.native.parts());
+        self.stream.debt.spend(length, target_bps, fps);
         Ok(Some(AccessUnit { data, keyframe, captured: frame.captured, number: frame.number }))
+    }
+
+    /// The mean quantiser of the picture encoded last, 0 (finest) to 51; `None` before the first one.
+    pub fn quantiser(&mut self) -> Option<u8> {
+        self.stream.running.as_mut().and_then(|running| running.native.quantiser().ok())
     }
 
     /// The bitrate to aim for, in bits per second; kept between the least that is sensible and the configured one. Takes
     /// effect with the next picture, without a keyframe. Returns what is aimed for now.
-    pub fn set_bitrate(&mut self, bps: u32) -> Result<u32, Error> {
+    pub fn set_bitrate(&mut self, bps: u32) -> u32 {
         let bps = bps.max(LEAST_BPS).min(self.stream.config.bitrate_bps);
         if bps != self.stream.target_bps {
+            self.stream.debt.change_bitrate(self.stream.target_bps, bps);
             self.stream.target_bps = bps;
-            if let Some(running) = &mut self.stream.running {
-                running.native.set_bitrate(bps)?;
-            }
         }
-        Ok(bps)
+        bps
     }
 
-    /// Pictures per second that the rate control reckons with.
+    /// Pictures per second that the rate control reckons with, from the next picture on.
     pub fn set_frame_rate(&mut self, fps: f32) -> Result<(), Error> {
-        self.stream.fps = fps.clamp(1.0, 60.0);
+        let fps = fps.clamp(1.0, 60.0);
+        if fps == self.stream.fps {
+            return Ok(());
+        }
+        self.stream.fps = fps;
         if let Some(running) = &mut self.stream.running {
             running.native.set_frame_rate(self.stream.fps)?;
         }
         Ok(())
+    }
+}
+
+impl Running {
+    /// Encodes a picture; the first keyframe of the stream into `most` bytes, if openh264 can.
+    fn encode(&mut self, frame: &Frame, bitrate_bps: u32, most: usize) -> Result<Coded, Refused> {
+        if bitrate_bps != self.bitrate_bps {
+            self.native.set_bitrate(bitrate_bps)?;
+            self.bitrate_bps = bitrate_bps;
+        }
+        if self.owed_keyframe {
+            self.native.force_keyframe()?;
+        }
+        let mut coded = self.encode_once(frame)?;
+        if self.is_new && self.length() > most {
+            // openh264 guesses its first quantiser from size and bitrate alone. Now it knows what the picture costs, and aims at
+            // four pictures' worth, as with every later keyframe.
+            self.native.force_keyframe()?;
+            coded = self.encode_once(frame)?;
+        }
+        self.is_new = false;
+        self.owed_keyframe &= coded != Coded::Keyframe;
+        Ok(coded)
+    }
+
+    fn encode_once(&mut self, frame: &Frame) -> Result<Coded, Refused> {
+        let captured = frame.captured.unwrap_or_else(Instant::now);
+        let since = captured.saturating_duration_since(self.start).as_millis();
+        self.last_ms = i64::try_from(since).unwrap_or(i64::MAX).max(self.last_ms.saturating_add(1));
+        self.native.encode(frame, self.last_ms)
+    }
+
+    /// Bytes of the picture encoded last.
+    fn length(&self) -> usize {
+        self.native.parts().map(<[u8]>::len).sum()
     }
 }
 
@@ -140,7 +198,9 @@ impl Stream {
                 };
                 let start = frame.captured.unwrap_or_else(Instant::now);
                 let native = native::Encoder::new(&settings)?;
-                let running = Running { native, settings, start, last_ms: -1, owed_keyframe: false };
+                let bitrate_bps = settings.bitrate_bps;
+                let running =
+                    Running { native, settings, start, last_ms: -1, bitrate_bps, is_new: true, owed_keyframe: false };
                 Ok(self.running.insert(running))
             }
         }

@@ -1,5 +1,5 @@
-//! Two small policies of the encode thread, with the time passed in: how fast pictures really come, and how often a keyframe
-//! may be made.
+//! Small policies of the encode thread, with the time passed in: how fast pictures really come, which of them are encoded, and how
+//! often and how large a keyframe may be.
 
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,77 @@ impl FrameRate {
     pub fn pause(&mut self) {
         self.window = None;
     }
+}
+
+/// Picks pictures evenly where fewer are encoded than come.
+#[derive(Debug, Default)]
+pub struct Pace {
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// Whether the picture taken at `at` is encoded, when `fps` of the source's `source_fps` pictures a second are to be.
+    pub fn takes(&mut self, at: Instant, fps: f32, source_fps: f32) -> bool {
+        if fps >= source_fps * (1.0 - CHANGE) {
+            self.next = None;
+            return true;
+        }
+        let interval = Duration::from_secs_f32(1.0 / fps.max(1.0));
+        let half = Duration::from_secs_f32(0.5 / source_fps.max(1.0));
+        let due = self.next.unwrap_or(at);
+        if at + half < due {
+            return false;
+        }
+        // From when it was due, so that the mean holds; but a gap is not followed by a burst.
+        let late = at.saturating_duration_since(due);
+        self.next = Some(if late > interval { at } else { due } + interval);
+        true
+    }
+}
+
+/// What was spent beyond the bitrate and is not paid back yet: by a keyframe, by a size that is too large.
+///
+/// openh264 has an account of its own, which pays by leaving out every other picture behind each keyframe, and forgets what is left
+/// eight pictures later. This one pays back with slightly coarser pictures over about a second, forgets nothing, and leaves
+/// pictures out only when nothing else helps.
+#[derive(Debug, Default)]
+pub struct Debt {
+    seconds: f64,
+}
+
+impl Debt {
+    /// Beyond this many seconds' worth of bits, pictures are left out.
+    const MOST_S: f64 = 0.5;
+    /// The largest share of the bitrate that goes into paying back.
+    const LARGEST_SHARE: f64 = 0.25;
+
+    /// The bitrate to encode with, when `target_bps` is to be sent.
+    pub fn bitrate(&self, target_bps: u32) -> u32 {
+        (f64::from(target_bps) * (1.0 - self.seconds.min(Self::LARGEST_SHARE))) as u32
+    }
+
+    /// Whether a picture had better be left out.
+    pub fn is_too_much(&self) -> bool {
+        self.seconds > Self::MOST_S
+    }
+
+    /// A picture was encoded into so many bytes, or left out (0).
+    pub fn spend(&mut self, bytes: usize, target_bps: u32, fps: f32) {
+        let spent = bytes as f64 * 8.0 / f64::from(target_bps.max(1));
+        // What is not spent is not saved for later: it would flood the path then.
+        self.seconds = (self.seconds + spent - 1.0 / f64::from(fps)).max(0.0);
+    }
+
+    /// The bitrate has changed: what is owed takes that much longer to pay, or shorter.
+    pub fn change_bitrate(&mut self, from_bps: u32, to_bps: u32) {
+        self.seconds *= f64::from(from_bps) / f64::from(to_bps.max(1));
+    }
+}
+
+/// The most bytes that a keyframe should have, at a bitrate: what takes a quarter of a second to send. More is delay that everybody
+/// sees; on a path that carries much, it is more than any keyframe needs.
+pub fn keyframe_bytes(target_bps: u32) -> usize {
+    target_bps as usize / 8 / 4
 }
 
 /// Keeps keyframes apart. Each costs four pictures' worth of bits; a far end that asks for one with every lost packet would
@@ -105,6 +176,64 @@ mod tests {
             let last = found.last().map(|fps| fps.round());
             assert_eq!(last.as_slice(), expected, "{what}: {found:?}");
         }
+    }
+
+    #[test]
+    fn fewer_pictures_come_evenly() {
+        // (source, wanted, pictures of 10 seconds, longest gap in pictures of the source)
+        for (source_fps, fps, expected, gap) in [
+            (30.0, 20.0, 200, 2),
+            (30.0, 15.0, 150, 2),
+            (25.0, 15.0, 150, 2),
+            (15.0, 15.0, 150, 1),
+            (60.0, 20.0, 200, 3),
+        ] {
+            let (mut pace, start) = (Pace::default(), Instant::now());
+            let jitter = |n: u32| Duration::from_millis(u64::from(n * 7 % 5));
+            let pictures =
+                (0..10 * source_fps as u32).map(|n| start + Duration::from_secs(1) * n / source_fps as u32 + jitter(n));
+            let taken: Vec<bool> = pictures.map(|at| pace.takes(at, fps, source_fps)).collect();
+            let count = taken.iter().filter(|&&taken| taken).count();
+            assert!(count.abs_diff(expected) <= 4, "{count} of {source_fps} instead of {fps}");
+            let longest = taken.split(|&taken| taken).map(|left_out| left_out.len() + 1).max().unwrap();
+            assert!(longest <= gap + 1, "{longest} pictures apart at {fps} of {source_fps}");
+            let later = start + Duration::from_secs(60);
+            let after: Vec<bool> = (0..3)
+                .map(|n| pace.takes(later + Duration::from_secs(1) * n / source_fps as u32, fps, source_fps))
+                .collect();
+            assert!(after[0] && (source_fps == fps || after.contains(&false)), "no burst behind a gap: {after:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_keyframe_costs_is_paid_back_within_seconds() {
+        let (mut debt, target, fps) = (Debt::default(), 1_000_000, 30.0);
+        debt.spend(keyframe_bytes(target), target, fps);
+        let mut sent = keyframe_bytes(target);
+        for n in 1..90 {
+            assert!(!debt.is_too_much());
+            let bytes = debt.bitrate(target) as usize / 8 / 30;
+            sent += bytes;
+            debt.spend(bytes, target, fps);
+            assert!(bytes * 8 * 30 >= target as usize * 3 / 4, "picture {n} is starved");
+        }
+        assert!(sent * 8 < 3_020_000, "{sent} bytes in three seconds");
+        assert!(debt.bitrate(target) > 980_000);
+    }
+
+    #[test]
+    fn what_cannot_be_paid_is_left_out() {
+        let (mut debt, target, fps) = (Debt::default(), 100_000, 30.0);
+        let mut encoded = 0;
+        for _ in 0..300 {
+            let bytes = if debt.is_too_much() { 0 } else { 1250 };
+            encoded += usize::from(bytes > 0);
+            debt.spend(bytes, target, fps);
+        }
+        // Three times what there is: a third of the pictures, and half a second on credit.
+        assert!((95..=110).contains(&encoded), "{encoded}");
+        debt.change_bitrate(target, 1_000_000);
+        assert!(!debt.is_too_much());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The encode thread.
 
-use super::rate::{FrameRate, KeyframeSpacing};
-use super::{Config, Control, Encoder};
+use super::ladder::{Ladder, Situation, Step};
+use super::rate::{FrameRate, KeyframeSpacing, Pace, keyframe_bytes};
+use super::smaller::Smaller;
+use super::{Config, Control, Encoder, Error};
 use crate::codec::AccessUnit;
 use crate::media::{Frame, mailbox};
-use crate::ops::Figures;
+use crate::ops::{Figures, SizeReason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -23,7 +25,8 @@ const STOP_WITHIN: Duration = Duration::from_millis(50);
 /// The frame rate that is assumed until the camera's own is known, a second later.
 const FIRST_FPS: f32 = 30.0;
 
-/// Starts the thread `encode`: takes the newest picture from `frames`, encodes it and puts it into `output`.
+/// Starts the thread `encode`: takes the newest picture from `frames`, makes it as small as the bitrate wants it (see
+/// [`super::ladder`]), encodes it and puts it into `output`.
 ///
 /// While `output` is full the link is behind: pictures are then left out before they are encoded, so that nothing that was
 /// encoded is ever dropped and the stream stays whole without a keyframe. The thread ends when the other end of `frames` or
@@ -42,7 +45,11 @@ pub fn start(
         control,
         figures,
         encoder: None,
+        smaller: Smaller::default(),
+        ladder: Ladder::default(),
+        last_step: None,
         rate: FrameRate::new(FIRST_FPS),
+        pace: Pace::default(),
         spacing: KeyframeSpacing::default(),
         was_active: false,
         last_error: None,
@@ -78,48 +85,50 @@ struct Stage {
     control: Arc<Control>,
     figures: Arc<Figures>,
     encoder: Option<Encoder>,
+    smaller: Smaller,
+    ladder: Ladder,
+    last_step: Option<Step>,
     rate: FrameRate,
+    pace: Pace,
     spacing: KeyframeSpacing,
     was_active: bool,
-    last_error: Option<super::Error>,
+    last_error: Option<Error>,
 }
 
 impl Stage {
-    fn step(&mut self, frame: &Frame) {
+    fn step(&mut self, frame: &Arc<Frame>) {
         if !self.control.is_active() {
             self.was_active = false;
             self.rate.pause();
+            self.ladder.pause();
             return;
         }
         let now = Instant::now();
-        let new_rate = self.rate.observe(now);
-        // The only sender: a place that is reserved now stays ours.
-        let Ok(place) = self.output.try_reserve() else {
+        if let Some(fps) = self.rate.observe(now) {
+            tracing::debug!(fps, "the source's frame rate");
+        }
+        let requested = self.control.wants_keyframe() && self.spacing.allows(now);
+        let situation = Situation {
+            source: frame.format.size,
+            source_fps: self.rate.fps(),
+            target_bps: self.control.target_bps().min(self.config.bitrate_bps),
+            keyframe: requested || !self.was_active,
+        };
+        let step = self.ladder.choose(&situation, now);
+        // A keyframe that is asked for does not wait for its turn.
+        if !self.pace.takes(frame.captured.unwrap_or(now), step.fps, situation.source_fps) && !situation.keyframe {
+            return;
+        }
+        // The only sender: where there is a place now, there is one when the picture is encoded.
+        if self.output.capacity() == 0 {
             self.figures.outgoing.dropped_before_send.one();
             return;
-        };
-        let requested = self.control.wants_keyframe() && self.spacing.allows(now);
-        let force = requested || !self.was_active;
-        match Self::encode(&mut self.encoder, &self.config, &self.control, &self.rate, new_rate, frame, force) {
-            Ok((unit, target_bps)) => {
+        }
+        match self.encode(frame, step, &situation, now) {
+            Ok(unit) => {
                 self.last_error = None;
                 self.was_active = true;
-                let outgoing = &self.figures.outgoing;
-                outgoing.target_bps.set(target_bps.into());
-                let Some(unit) = unit else {
-                    outgoing.skipped_by_rate_control.one();
-                    return;
-                };
-                let done = Instant::now();
-                outgoing.encoded.one();
-                outgoing.width.set(frame.format.size.width.into());
-                outgoing.height.set(frame.format.size.height.into());
-                if unit.keyframe {
-                    outgoing.keyframes.one();
-                    self.spacing.made(done);
-                }
-                place.send(unit);
-                self.figures.encode_time.record(done - now, done);
+                self.send(unit, now);
             }
             Err(error) => {
                 self.figures.outgoing.encode_errors.one();
@@ -132,29 +141,83 @@ impl Stage {
         }
     }
 
-    /// Encodes with whatever the link wants by now. Gives the access unit and the bitrate that was aimed for.
-    fn encode(
-        encoder: &mut Option<Encoder>,
-        config: &Config,
-        control: &Control,
-        rate: &FrameRate,
-        new_rate: Option<f32>,
-        frame: &Frame,
-        force: bool,
-    ) -> Result<(Option<AccessUnit>, u32), super::Error> {
-        let encoder = match encoder {
-            Some(encoder) => encoder,
-            None => encoder.insert(Encoder::new(config.clone(), frame.format.size, rate.fps())?),
+    fn send(&mut self, unit: Option<AccessUnit>, began: Instant) {
+        let outgoing = &self.figures.outgoing;
+        let Some(unit) = unit else {
+            outgoing.skipped_by_rate_control.one();
+            return;
         };
-        let target_bps = encoder.set_bitrate(control.target_bps())?;
-        if let Some(fps) = new_rate {
-            tracing::debug!(fps, "the source's frame rate");
-            encoder.set_frame_rate(fps)?;
+        let done = Instant::now();
+        outgoing.encoded.one();
+        if unit.keyframe {
+            outgoing.keyframes.one();
+            self.spacing.made(done);
         }
-        if force {
-            // A request that comes from here on is for a later keyframe.
-            control.keyframe_begun();
+        // Full it cannot be; closed it may be, and then the thread ends.
+        let _ = self.output.try_send(unit);
+        self.figures.encode_time.record(done - began, done);
+    }
+
+    /// Encodes with whatever the link wants by now, in the size of the step, or in a smaller one if the keyframe gets too large.
+    fn encode(
+        &mut self,
+        frame: &Arc<Frame>,
+        mut step: Step,
+        situation: &Situation,
+        now: Instant,
+    ) -> Result<Option<AccessUnit>, Error> {
+        loop {
+            let picture = self.smaller.make(frame, step.size)?;
+            let encoder = match &mut self.encoder {
+                Some(encoder) => encoder,
+                None => self.encoder.insert(Encoder::new(self.config.clone(), step.size, step.fps)?),
+            };
+            let target_bps = encoder.set_bitrate(situation.target_bps);
+            encoder.set_frame_rate(step.fps)?;
+            if situation.keyframe {
+                // A request that comes from here on is for a later keyframe.
+                self.control.keyframe_begun();
+            }
+            let unit = encoder.encode(&picture, situation.keyframe)?;
+            match &unit {
+                Some(unit) => {
+                    let too_large = unit.keyframe && unit.data.len() > 2 * keyframe_bytes(target_bps);
+                    if too_large && self.ladder.keyframe_too_large(now) {
+                        // Not sent: the smaller one starts a stream of its own.
+                        step = self.ladder.choose(situation, now);
+                        continue;
+                    }
+                    if let Some(quantiser) = encoder.quantiser() {
+                        self.ladder.encoded(unit.data.len(), quantiser, unit.keyframe);
+                    }
+                }
+                None => self.ladder.left_out(),
+            }
+            self.publish(step, target_bps);
+            return Ok(unit);
         }
-        Ok((encoder.encode(frame, force)?, target_bps))
+    }
+
+    fn publish(&mut self, step: Step, target_bps: u32) {
+        let outgoing = &self.figures.outgoing;
+        outgoing.target_bps.set(target_bps.into());
+        outgoing.width.set(step.size.width.into());
+        outgoing.height.set(step.size.height.into());
+        outgoing.fps.set(step.fps.round() as u64);
+        outgoing.size_reason.set(step.reason.code());
+        let last = self.last_step.replace(step);
+        if last.is_some_and(|last| last.size != step.size) {
+            outgoing.size_changes.one();
+        }
+        // The source's own rate wavers by less.
+        let same = |last: Step| last.size == step.size && (last.fps - step.fps).abs() < 0.2 * last.fps;
+        if !last.map_or(step.reason == SizeReason::Full, same) {
+            let mbps = f64::from(target_bps) / 1e6;
+            let why = match step.reason {
+                SizeReason::Full | SizeReason::Path => "the path carries",
+                SizeReason::Content => "much movement or noise; the path carries",
+            };
+            tracing::info!("sending {} at {:.0} a second: {why} {mbps:.1} Mb/s", step.size, step.fps);
+        }
     }
 }

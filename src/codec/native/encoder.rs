@@ -90,6 +90,17 @@ impl Encoder {
         self.set(sys::ENCODER_OPTION_FRAME_RATE, fps, "change the frame rate")
     }
 
+    /// The mean quantiser of the picture encoded last: 0 (finest) to 51.
+    pub fn quantiser(&mut self) -> Result<u8, Refused> {
+        const CALL: &str = "give its statistics";
+        let mut statistics = sys::SEncoderStatistics::default();
+        let get = missing(self.table().GetOption, CALL)?;
+        let value = ptr::from_mut(&mut statistics).cast::<c_void>();
+        // SAFETY: this option fills a structure of this type (`codec_app_def.h`); the object is live and initialised.
+        check(unsafe { get(self.object, sys::ENCODER_OPTION_GET_STATISTICS, value) }, CALL)?;
+        Ok(u8::try_from(statistics.uiAverageFrameQP).unwrap_or(u8::MAX).min(51))
+    }
+
     /// Makes the next picture that is not skipped a keyframe.
     pub fn force_keyframe(&mut self) -> Result<(), Refused> {
         let force = missing(self.table().ForceIntraFrame, "force a keyframe")?;
@@ -168,11 +179,11 @@ fn fill(parameters: &mut sys::SEncParamExt, settings: &Settings) {
     parameters.iComplexityMode = settings.complexity;
     parameters.iMultipleThreadIdc = settings.threads;
 
-    // Holds its target within a few percent second by second. A picture is left out only when half a second's worth of bits is
-    // overdrawn, which at a sensible bitrate happens at most once, behind the first keyframe; without this the debt has no
-    // bound at bitrates that are too low for the size.
+    // Holds its target within a few percent second by second. What is owed behind a keyframe is paid back by `encode::rate`, with
+    // less to see: openh264 would leave out every other picture, and make a keyframe that was encoded twice count twice.
     parameters.iRCMode = sys::RC_BITRATE_MODE;
-    parameters.bEnableFrameSkip = true;
+    parameters.bEnableFrameSkip = false;
+    parameters.bFixRCOverShoot = false;
     parameters.iTargetBitrate = settings.bitrate_bps as c_int;
     parameters.iMaxBitrate = UNLIMITED;
 

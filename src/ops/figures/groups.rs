@@ -187,17 +187,20 @@ pub enum SizeReason {
     Full,
     /// The path carries too little for a larger size.
     Path,
+    /// What is to be seen needs more bits than most: noise, or much movement. For most pictures the bitrate would do for a larger size.
+    Content,
 }
 
 impl SizeReason {
     /// Every one, for those who list or test them all.
-    pub const ALL: [Self; 2] = [Self::Full, Self::Path];
+    pub const ALL: [Self; 3] = [Self::Full, Self::Path, Self::Content];
 
     /// The figure that stands for it.
     pub const fn code(self) -> u64 {
         match self {
             Self::Full => 0,
             Self::Path => 1,
+            Self::Content => 2,
         }
     }
 
