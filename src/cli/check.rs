@@ -1,5 +1,7 @@
 //! `screen-portal check`: everything that a portal needs, looked at one after the other, each with a remedy.
 
+mod network;
+
 use super::Exit;
 use crate::capture::{self, Kind, Outputs};
 use crate::config::Config;
@@ -53,6 +55,9 @@ pub fn run(config: &Config, file: Option<&Path>, headless: bool) -> Exit {
     let status = config.status.enabled.then(|| config.status.listen.to_string());
     print("status port", port(status.as_deref(), "--status"));
     print("far end", far_end(config, identity.ok()));
+    for (what, finding) in network::findings(&config.link) {
+        print(what, finding);
+    }
     if failed { Exit::CheckFailed } else { Exit::Success }
 }
 

@@ -173,7 +173,8 @@ const RTX: u32 = 0x5555_0000;
 pub fn chain(bytes: &[u8]) {
     let figures = Arc::new(Figures::default());
     let limits = Limits { floor_bps: 200_000.0, start_bps: 2_000_000.0, ceiling_bps: 2_500_000.0 };
-    let mut chain = media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|| {}), &figures).build();
+    let mut chain =
+        media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|| {}), &figures).build();
     chain.bind_local_stream(&stream(OURS, true));
     chain.bind_remote_stream(&stream(THEIRS, true));
     chain.bind_remote_stream(&stream(THEIRS ^ RTX, false));
@@ -323,7 +324,12 @@ pub fn connection(now: Instant) -> RTCPeerConnection {
     let mut connection = RTCPeerConnectionBuilder::new()
         .with_configuration(configuration)
         .with_media_engine(media_engine::media_engine().expect("our own codecs are accepted"))
-        .with_interceptor_registry(media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|| {}), &figures))
+        .with_interceptor_registry(media_engine::interceptors(
+            Controller::new(limits),
+            Arc::default(),
+            Arc::new(|| {}),
+            &figures,
+        ))
         .build(now)
         .expect("a connection can be made");
     connection.add_track(media_engine::track(OURS)).expect("our own track is accepted");

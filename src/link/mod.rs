@@ -82,6 +82,8 @@ mod status;
 mod two_ends;
 
 pub use config::{Config, IceServer};
+pub use ice::server::Reach;
+pub use ice::survey::{Answer, Mapping, Refusal, Survey, Surveyed, survey};
 pub use status::Status;
 
 use crate::codec::AccessUnit;

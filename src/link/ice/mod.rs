@@ -13,7 +13,7 @@
 //! | `ports` | which local ports are used |
 //! | `trickle` | candidates that are found after the description was sent |
 //! | `path` | the path in use, for people |
-//! | `probe` | what a site's network lets through, for `screen-portal check` |
+//! | `survey` | what a site's network lets through, for `screen-portal check` |
 //!
 //! **TURN over TCP and TLS.** The library speaks TURN over UDP only. It is told of a UDP server at an address that is never on a wire
 //! (192.0.0.8, RFC 7600; 100::/64, RFC 6666), whose port says which server is meant. [`RelaySocket`], which wraps each of
@@ -34,6 +34,7 @@ mod resolver;
 pub(super) mod server;
 mod socket;
 mod stream;
+pub(super) mod survey;
 mod tcp;
 pub(super) mod trickle;
 mod wake;

@@ -5,11 +5,11 @@
 mod world;
 
 use super::portal::{Portal, identities, meet, portal_with, settle};
-use screen_portal::link::{Config, IceServer};
+use screen_portal::link::{Config, IceServer, Mapping, Refusal, survey};
 use screen_portal::ops::{CandidateKind, LinkState, Path, Slate, Transport};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use world::{PASSWORD, Router, SERVER, SERVER_V6, USER, World, address, runtime_in};
+use world::{PASSWORD, Router, SERVER, SERVER_2, SERVER_V6, USER, World, address, runtime_in};
 
 /// What a case is about.
 struct Case {
@@ -151,6 +151,14 @@ async fn live(portal: &mut Portal) -> bool {
     tokio::time::timeout(HOPELESS, shown).await.is_ok_and(|found| found.is_ok())
 }
 
+/// From capture to delivery, in ms: 95 % of the pictures after the first ones.
+fn age(portal: &Portal) -> u128 {
+    let delivered = portal.delivered.lock().unwrap();
+    let mut ages: Vec<_> = delivered.iter().skip(20).filter_map(|unit| unit.2).collect();
+    ages.sort();
+    ages.get(ages.len() * 95 / 100).map_or(0, Duration::as_millis)
+}
+
 /// Runs a case; answers its line of the table, and what is wrong with it.
 async fn run(case: &Case, world: &World, runtimes: &[Runtime; 2]) -> (String, Option<String>) {
     world.routers(case.routers.0, case.routers.1);
@@ -161,15 +169,18 @@ async fn run(case: &Case, world: &World, runtimes: &[Runtime; 2]) -> (String, Op
     let took = start.elapsed();
     let (mut paths, mut words) = (None, "no path".to_owned());
     if connected {
-        settle(1200).await;
+        settle(2000).await;
         let both = [&a, &b].map(|portal| portal.status.borrow().path);
         words = both.map(|path| path.map_or("?".into(), |path| path.to_string())).join(" / ");
         paths = both[0].zip(both[1]).map(<[Path; 2]>::from);
     }
     let attempts = a.figures.link.attempts.get().max(b.figures.link.attempts.get());
     let took = if connected { format!("{} ms", took.as_millis()) } else { "-".into() };
-    let line =
-        format!("| {:?} | {:?} | {:?} | {words} | {took} | {attempts} |", case.routers.0, case.routers.1, case.with);
+    let (routers, ages) = (case.routers, [&a, &b].map(age));
+    let line = format!(
+        "| {:?} | {:?} | {:?} | {words} | {took} | {} / {} ms | {attempts} |",
+        routers.0, routers.1, case.with, ages[0], ages[1]
+    );
     println!("{line}");
     let mut problem = (!case.holds(paths)).then(|| format!("{line}: expected {:?}", case.expected));
     if connected && case.has(Ports) && case.expected.is_some() {
@@ -179,6 +190,59 @@ async fn run(case: &Case, world: &World, runtimes: &[Runtime; 2]) -> (String, Op
         portal.link().close().await;
     }
     (line, problem)
+}
+
+/// What `check` finds out behind each router.
+async fn surveys(world: &World, runtime: &Runtime) -> Vec<String> {
+    let urls = [
+        format!("stun:{SERVER}:3478"),
+        format!("stun:{SERVER_2}:3478"),
+        format!("turn:{SERVER}:3478"),
+        format!("turn:{SERVER}:3478?transport=tcp"),
+        format!("turns:{SERVER}:443"),
+    ];
+    let config = |credential: &str, authority: &str| Config {
+        ice_servers: vec![IceServer { urls: urls.to_vec(), username: USER.into(), credential: credential.into() }],
+        ice_ca_file: world.file(authority),
+        ..Config::default()
+    };
+    let ask = async |config: Config| {
+        let start = Instant::now();
+        let found = runtime.spawn(async move { survey(&config).await }).await.unwrap().unwrap();
+        (found, start.elapsed())
+    };
+    let mut problems = vec![];
+    for (router, good) in [
+        (Open, [true; 5]),
+        (FullCone, [true; 5]),
+        (Restricted, [true; 5]),
+        (Symmetric, [true; 5]),
+        (NoUdp, [false, false, false, true, true]),
+        (OnlyTls, [false, false, false, false, true]),
+    ] {
+        world.routers(router, Open);
+        let (found, took) = ask(config(PASSWORD, "ca.pem")).await;
+        println!("check behind {router:?}: {:?}, after {took:?}", found.mapping);
+        let mapping = match (router, found.mapping) {
+            (Open, Mapping::None) | (Symmetric, Mapping::Varies) | (NoUdp | OnlyTls, Mapping::NoAnswer) => true,
+            (FullCone | Restricted, Mapping::Same(address)) => address.ip().to_string() == "203.0.113.11",
+            _ => false,
+        };
+        let answered: Vec<_> = found.servers.iter().map(|server| server.answer.is_ok()).collect();
+        if answered != good || !mapping || took > Duration::from_secs(3) {
+            problems.push(format!("check behind {router:?}: {found:?} after {took:?}"));
+        }
+    }
+    world.routers(Open, Open);
+    let (wrong, _) = ask(config("wrong", "ca.pem")).await;
+    if wrong.servers[2..].iter().any(|server| server.answer != Err(Refusal::Credentials)) {
+        problems.push(format!("with wrong credentials: {wrong:?}"));
+    }
+    let (another, _) = ask(config(PASSWORD, "another.pem")).await;
+    if !matches!(&another.servers[4].answer, Err(Refusal::Unreachable(words)) if words.contains("certificate")) {
+        problems.push(format!("with another authority: {another:?}"));
+    }
+    problems
 }
 
 /// In a range of four ports, connection after connection.
@@ -202,15 +266,15 @@ async fn paths_through_nats_and_firewalls() {
     };
     let runtimes = [runtime_in("nat-a"), runtime_in("nat-b")];
     let mut problems = vec![];
-    println!(
-        "| router A | router B | configured | path of A / of B | first picture after | attempts |\n|---|---|---|---|---|---|"
-    );
+    println!("| router A | router B | configured | path of A / of B | first picture after | age, p95 | attempts |");
+    println!("|---|---|---|---|---|---|---|");
     let only = std::env::var("NAT_CASE").ok().and_then(|only| only.parse::<usize>().ok());
     for (n, case) in CASES.iter().enumerate() {
         if only.is_none_or(|only| only == n) {
             problems.extend(run(case, &world, &runtimes).await.1);
         }
     }
+    problems.extend(surveys(&world, &runtimes[0]).await);
     for runtime in runtimes {
         runtime.shutdown_background();
     }

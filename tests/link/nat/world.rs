@@ -152,6 +152,8 @@ impl World {
             let key = KeyPair::generate()?;
             let server = CertificateParams::new(vec![SERVER.into(), SERVER_V6.into()])?.signed_by(&key, &authority)?;
             std::fs::write(self.file("ca.pem"), authority.pem())?;
+            let another = CertificateParams::new(vec!["another".into()])?.self_signed(&KeyPair::generate()?)?;
+            std::fs::write(self.file("another.pem"), another.pem())?;
             std::fs::write(self.file("server.pem"), server.pem())?;
             std::fs::write(self.file("server.key"), key.serialize_pem())?;
             Ok(())
