@@ -60,6 +60,17 @@ mod tests {
     }
 
     #[test]
+    fn looking_four_times_a_second_costs_next_to_nothing() {
+        let start = std::time::Instant::now();
+        for _ in 0..100 {
+            local(&[], false);
+        }
+        let each = start.elapsed() / 100;
+        println!("{each:?} for {} addresses", local(&[], true).len());
+        assert!(each < std::time::Duration::from_millis(5), "{each:?}");
+    }
+
+    #[test]
     fn configured_addresses_are_taken_as_they_are() {
         let configured = [IpAddr::from([10, 0, 0, 1])];
         assert_eq!(local(&configured, true), configured);

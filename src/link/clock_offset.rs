@@ -14,6 +14,9 @@ const RECENT: usize = 8;
 /// The two times of the far end must not differ by more than this: nobody answers that late in good order.
 const MAX_HELD_US: u64 = 5_000_000;
 
+/// By how much two clocks may part while samples are kept, generously.
+const DRIFT_US: u64 = 20_000;
+
 /// One ping and its answer. All times in microseconds since 1970; t0 and t3 by our clock, t1 and t2 by the far end's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -32,7 +35,9 @@ pub(super) struct ClockOffset {
 }
 
 impl ClockOffset {
-    /// Takes a sample in. `None` if its times are impossible; then it does not count.
+    /// Takes a sample in. `None` if its times are impossible; then it does not count. One that contradicts those before, even if all
+    /// of its round trip and theirs had been spent in one direction, says that one of the clocks has been put: those before do not
+    /// count any more.
     pub fn add(&mut self, sample: Sample, now: Instant) -> Option<()> {
         let elapsed = sample.received_us.checked_sub(sample.sent_us)?;
         let held = sample.far_sent_us.checked_sub(sample.far_received_us)?;
@@ -43,10 +48,17 @@ impl ClockOffset {
         let ahead = |far: u64, near: u64| i128::from(far) - i128::from(near);
         let offset =
             (ahead(sample.far_received_us, sample.sent_us) + ahead(sample.far_sent_us, sample.received_us)) / 2;
+        let offset = i64::try_from(offset).ok()?;
+        if self.samples.iter().any(|(other_us, other)| {
+            let possible_us = (round_trip_us / 2).saturating_add(other_us / 2).saturating_add(DRIFT_US);
+            offset.abs_diff(*other) > possible_us
+        }) {
+            self.samples.clear();
+        }
         if self.samples.len() == WINDOW {
             self.samples.pop_front();
         }
-        self.samples.push_back((round_trip_us, i64::try_from(offset).ok()?));
+        self.samples.push_back((round_trip_us, offset));
         self.heard = Some(now);
         Some(())
     }
@@ -104,6 +116,23 @@ mod tests {
             clock.add(later, Instant::now());
         }
         assert_eq!(clock.offset_us(), Some(AHEAD_US + 5_000));
+    }
+
+    #[test]
+    fn a_clock_that_was_put_is_believed_at_once() {
+        // An hour either way, as after a sleep of one of the two machines; and less than anybody would notice, which is drift.
+        for (step_us, seen) in [(3_600_000_000, true), (-3_600_000_000, true), (200_000, true), (10_000, false)] {
+            let mut clock = ClockOffset::default();
+            for n in 0..20 {
+                clock.add(ping(10_000_000_000 + n * 500_000, 10_000, 0, 12_000), Instant::now());
+            }
+            let mut after = ping(10_010_000_000, 40_000, 0, 42_000);
+            after.far_received_us = after.far_received_us.wrapping_add_signed(step_us);
+            after.far_sent_us = after.far_sent_us.wrapping_add_signed(step_us);
+            clock.add(after, Instant::now());
+            let expected = if seen { AHEAD_US + step_us } else { AHEAD_US };
+            assert_eq!((clock.offset_us().unwrap() - expected) / 2_000, 0, "{step_us}");
+        }
     }
 
     proptest! {

@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
+/// Older pictures are not shown, however whole they are: the far end may have turned its camera off since. Far more than any network
+/// that is of use delays.
+const STALE: Duration = Duration::from_secs(2);
 /// Units that wait for a decoder whose queue is full. A repair releases at once all that came behind the gap: half a second of
 /// pictures at 60 a second. More than that means that the decoder is really behind.
 const BACKLOG: usize = 32;
@@ -108,7 +111,7 @@ impl Incoming {
         let Setup { delivery, figures, .. } = &*self.shared.setup;
         let (shared, backlog) = (&self.shared, &mut self.backlog);
         let verified = shared.verified.load(Ordering::Relaxed);
-        let now = Instant::now();
+        let (now, mut stale) = (Instant::now(), 0);
         self.reception.set_round_trip(Duration::from_micros(figures.link.round_trip_us.get()));
         self.reception.poll(now, &mut |unit| {
             if !verified {
@@ -121,6 +124,12 @@ impl Incoming {
                 captured: unit.captured.and_then(|far| shared.local_time(far)),
                 number: delivery.next_number(),
             };
+            let old = unit.captured.is_some_and(|captured| now.saturating_duration_since(captured) > STALE);
+            if old || (stale > 0 && !unit.keyframe) {
+                // It waited in this machine, or on the way, while we could not read it: while we were stopped, for one.
+                stale += 1;
+                return;
+            }
             figures.incoming.received.one();
             figures.incoming.bytes.add(unit.data.len() as u64);
             if unit.keyframe {
@@ -128,6 +137,10 @@ impl Incoming {
             }
             backlog.push_back(unit);
         });
+        if stale > 0 {
+            figures.incoming.dropped_before_decode.add(stale);
+            self.reception.require_keyframe();
+        }
         if !verified {
             // The handshake is done, but nobody has compared the certificate yet.
             self.reception.require_keyframe();

@@ -21,7 +21,7 @@
 //! | | |
 //! |---|---|
 //! | `state`, `backoff` | when to do what (pure) |
-//! | `session`, `peer`, `sleep` | the tasks and the connections; what the machine's sleep does to them |
+//! | `session`, `peer`, `sleep`, `handshakes` | the tasks and the connections; the machine's sleep; handshakes on a path that loses packets |
 //! | `media_engine`, `interceptors` | what is negotiated, what each packet passes |
 //! | `packetizer`, `assembler` | access units to packets and back (pure) |
 //! | `reception`, `nack`, `playout` | what is waited for, asked for, and presented when (pure) |
@@ -49,6 +49,7 @@ mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handshakes;
 mod ice;
 mod incoming;
 mod interceptors;

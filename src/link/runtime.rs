@@ -3,6 +3,7 @@
 //! `webrtc` binds its sockets itself; wrapping them is the only moment at which their options can be set. With the kernel's
 //! default buffer a stream of 20 Mb/s loses hundreds of packets inside this machine, with 2 MB none.
 
+use super::handshakes::Repeating;
 use super::ice::{Ice, Listener, QueuedStream, RelaySocket};
 use std::future::Future;
 use std::io;
@@ -39,7 +40,9 @@ impl Runtime for TunedRuntime {
                 tracing::debug!(%error, wanted, "UDP socket buffer keeps its default size");
             }
         }
-        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        socket.set_nonblocking(true)?;
+        let spare = socket.try_clone()?;
+        let socket = Arc::new(Repeating::new(TokioRuntime.wrap_udp_socket(socket)?, spare));
         Ok(if self.ice.has_relays() { Arc::new(RelaySocket::new(socket, self.ice.clone())) } else { socket })
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Needs root, `/dev/net/tun`, `ip` and a C compiler for `tests/tools/netsim.c`; without them it says that it is skipped.
 
-use super::portal::{Portal, identities, meet, portal_at, settle};
+use super::namespaces::{Namespaces, run, runtime_in};
+use super::portal::{Portal, identities, long, meet, portal_at, settle};
 use screen_portal::ops::{LinkState, Slate};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,24 +13,21 @@ use tokio::runtime::Runtime;
 /// Namespaces of the two portals, and one that netsim wants besides.
 const NAMES: [&str; 3] = ["link-a", "link-b", "link-r"];
 
-struct Network {
+pub struct Network {
     switch: Child,
     commands: Option<ChildStdin>,
     runtimes: [Option<Runtime>; 2],
     _program: tempfile::TempDir,
+    _namespaces: Namespaces,
 }
 
 impl Network {
-    fn start() -> Result<Self, String> {
+    pub fn start() -> Result<Self, String> {
         let program = tempfile::tempdir().map_err(|error| error.to_string())?;
         let path = program.path().join("netsim");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/netsim.c");
         run(Command::new("cc").args(["-O2", "-o"]).arg(&path).arg(source))?;
-        for name in NAMES {
-            // Left by a run that was killed.
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-            run(Command::new("ip").args(["netns", "add", name]))?;
-        }
+        let namespaces = Namespaces::make(&NAMES)?;
         let switch = Command::new(path).args(NAMES).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut switch = switch.map_err(|error| format!("netsim: {error}"))?;
         let mut output = BufReader::new(switch.stdout.take().unwrap());
@@ -39,7 +36,7 @@ impl Network {
         // It answers each command; nobody listens, but it must not block.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         let commands = switch.stdin.take();
-        let mut network = Self { switch, commands, runtimes: [None, None], _program: program };
+        let mut network = Self { switch, commands, runtimes: [None, None], _program: program, _namespaces: namespaces };
         if ready.trim() != "ready" {
             return Err("netsim cannot make its interfaces here".into());
         }
@@ -52,14 +49,14 @@ impl Network {
         Ok(network)
     }
 
-    fn set(&mut self, command: &str) {
+    pub fn set(&mut self, command: &str) {
         let commands = self.commands.as_mut().unwrap();
         writeln!(commands, "{command}").unwrap();
         commands.flush().unwrap();
     }
 
     /// Two portals, one in each namespace, that see each other.
-    async fn portals(&mut self) -> (Portal, Portal) {
+    pub async fn portals(&mut self) -> (Portal, Portal) {
         let (one, two) = identities();
         let [a, b] = self.runtimes.each_ref().map(|runtime| runtime.as_ref().unwrap().handle().clone());
         let (first, second) = (one.fingerprint(), two.fingerprint());
@@ -86,30 +83,7 @@ impl Drop for Network {
                 runtime.shutdown_background();
             }
         }
-        for name in NAMES {
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-        }
     }
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    let problem = || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    if output.status.success() { Ok(()) } else { Err(problem()) }
-}
-
-/// A runtime whose threads, and so its sockets, are in a namespace: threads inherit it from the one that starts them.
-fn runtime_in(name: &'static str) -> Result<Runtime, String> {
-    let build = move || {
-        let namespace = File::open(format!("/run/netns/{name}")).map_err(|error| error.to_string())?;
-        // SAFETY: the descriptor is open, and only this thread, which is about to end, changes its namespace.
-        if unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&namespace), libc::CLONE_NEWNET) } != 0 {
-            return Err(format!("setns: {}", std::io::Error::last_os_error()));
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        runtime.map_err(|error| error.to_string())
-    };
-    std::thread::spawn(build).join().unwrap()
 }
 
 /// The share of the pictures sent that came whole. Not of those that should have been sent: a busy machine sends fewer, and that is
@@ -137,6 +111,7 @@ async fn watch(from: &Portal, portal: &Portal, seconds: u64) -> f64 {
 // One test, because there is one network: the cases follow each other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_networks() {
+    let _alone = super::namespaces::ALONE.lock().await;
     let mut network = match Network::start() {
         Ok(network) => network,
         Err(reason) => return println!("skipped: {reason}"),
@@ -144,11 +119,6 @@ async fn bad_networks() {
     let (mut a, mut b) = network.portals().await;
     outages(&mut network, &mut a, &mut b).await;
     losses(&mut network, &a, &b).await;
-}
-
-/// Whether there is time for everything.
-fn long() -> bool {
-    std::env::var_os("PORTAL_LONG_TESTS").is_some()
 }
 
 async fn outages(network: &mut Network, a: &mut Portal, b: &mut Portal) {

@@ -1,8 +1,12 @@
 //! Two links in one process, over real sockets.
 
 mod bad_network;
+mod coming_back;
+mod connecting;
+mod namespaces;
 mod nat;
 mod portal;
+mod processes;
 
 use portal::{Portal, identities, meet, part, portal, settle};
 use screen_portal::ops::{FarCamera, LinkState, Slate};

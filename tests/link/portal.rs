@@ -6,7 +6,7 @@ use screen_portal::link::{self, Link, Ports, Status};
 use screen_portal::media::PortalClock;
 use screen_portal::ops::{FarCamera, Figures, LinkState, Slate};
 use screen_portal::pairing::{Fingerprint, Identity};
-use screen_portal::signaling::{Event, Message, SessionId};
+use screen_portal::signaling::{self, Event, Message, SessionId};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -41,6 +41,10 @@ pub struct Portal {
     pub wire: Arc<Mutex<Wire>>,
     pub session: SessionId,
     pub pinned: Option<Fingerprint>,
+    /// When the newest picture presented was taken, and when it was presented.
+    pub newest: Arc<Mutex<Option<(Instant, Instant)>>>,
+    /// Signalling, where it is real.
+    pub _signaling: Option<signaling::Running>,
     /// Units as they were delivered.
     pub delivered: Arc<Mutex<Vec<Delivered>>>,
 }
@@ -67,12 +71,37 @@ pub fn portal_at(address: IpAddr, identity: &Identity, far_end: Option<Fingerpri
 }
 
 pub fn portal_with(config: link::Config, identity: &Identity, far_end: Option<Fingerprint>, site: &str) -> Portal {
+    start(config, None, identity, far_end, site)
+}
+
+/// One with real signalling and all addresses of its namespace.
+pub fn portal_signaling(signaling: signaling::Config, identity: &Identity, far_end: Fingerprint, site: &str) -> Portal {
+    start(link::Config::default(), Some(signaling), identity, Some(far_end), site)
+}
+
+fn start(
+    config: link::Config,
+    real: Option<signaling::Config>,
+    identity: &Identity,
+    far_end: Option<Fingerprint>,
+    site: &str,
+) -> Portal {
     let figures = Arc::new(Figures::default());
+    let newest = Arc::new(Mutex::new(None));
     let (units_out, units_out_rx) = mpsc::channel(4);
     let (units_in, units_in_rx) = crossbeam_channel::bounded::<AccessUnit>(8);
     let (status_tx, status) = watch::channel(Status::default());
     let (events, events_rx) = mpsc::channel(32);
     let (messages_tx, mut messages) = mpsc::channel(32);
+    let (signals, running) = match real {
+        None => ((messages_tx, events_rx), None),
+        Some(config) => {
+            let signaling = signaling::start(&config, identity, far_end.unwrap(), figures.clone()).unwrap();
+            let (outgoing, events, running) = signaling.split();
+            ((outgoing, events), Some(running))
+        }
+    };
+    let controls = running.as_ref().map(signaling::Running::controls);
     let keyframe = Arc::new(AtomicBool::new(true));
     let (keyframes_asked, target_bps) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (active, presenting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
@@ -102,8 +131,8 @@ pub fn portal_with(config: link::Config, identity: &Identity, far_end: Option<Fi
         on_view: Box::new(move |status| {
             status_tx.send_replace(status);
         }),
-        signaling: (messages_tx, events_rx),
-        on_doubt: Arc::new(|| {}),
+        signaling: signals,
+        on_doubt: Arc::new(move || controls.iter().for_each(signaling::Controls::doubt)),
         figures: figures.clone(),
         clock: PortalClock::start(),
     };
@@ -136,6 +165,7 @@ pub fn portal_with(config: link::Config, identity: &Identity, far_end: Option<Fi
     // The decoder and display.
     std::thread::spawn({
         let (figures, presenting, delivered) = (figures.clone(), presenting.clone(), delivered.clone());
+        let newest = newest.clone();
         move || {
             for unit in units_in_rx {
                 let now = Instant::now();
@@ -143,6 +173,7 @@ pub fn portal_with(config: link::Config, identity: &Identity, far_end: Option<Fi
                 delivered.lock().unwrap().push((unit.number, unit.keyframe, age));
                 if presenting.load(Relaxed) {
                     figures.presented(unit.captured, now);
+                    *newest.lock().unwrap() = unit.captured.map(|captured| (captured, now));
                 }
             }
         }
@@ -175,6 +206,8 @@ pub fn portal_with(config: link::Config, identity: &Identity, far_end: Option<Fi
         wire,
         session: SessionId::random(),
         pinned: far_end,
+        newest,
+        _signaling: running,
         delivered,
     }
 }
@@ -231,6 +264,11 @@ pub async fn part(a: &Portal, b: &Portal) {
 pub fn identities() -> (Identity, Identity) {
     let (one, two) = (Identity::make().unwrap(), Identity::make().unwrap());
     if one.fingerprint() < two.fingerprint() { (one, two) } else { (two, one) }
+}
+
+/// Whether there is time for everything.
+pub fn long() -> bool {
+    std::env::var_os("PORTAL_LONG_TESTS").is_some()
 }
 
 pub async fn settle(ms: u64) {
