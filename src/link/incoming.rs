@@ -9,6 +9,7 @@ use super::capture_time;
 use super::peer::{Setup, Shared};
 use super::reception::Reception;
 use crate::codec::AccessUnit;
+use crate::media;
 use crossbeam_channel::{Sender, TrySendError};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
@@ -18,9 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
-/// Older pictures are not shown, however whole they are: the far end may have turned its camera off since. Far more than any network
-/// that is of use delays.
-const STALE: Duration = Duration::from_secs(2);
 /// Units that wait for a decoder whose queue is full. A repair releases at once all that came behind the gap: half a second of
 /// pictures at 60 a second. More than that means that the decoder is really behind.
 const BACKLOG: usize = 32;
@@ -124,7 +122,7 @@ impl Incoming {
                 captured: unit.captured.and_then(|far| shared.local_time(far)),
                 number: delivery.next_number(),
             };
-            let old = unit.captured.is_some_and(|captured| now.saturating_duration_since(captured) > STALE);
+            let old = unit.captured.is_some_and(|captured| media::is_stale(captured, now));
             if old || (stale > 0 && !unit.keyframe) {
                 // It waited in this machine, or on the way, while we could not read it: while we were stopped, for one.
                 stale += 1;

@@ -2,7 +2,7 @@
 
 use super::{Decoder, Error};
 use crate::codec::AccessUnit;
-use crate::media::{Frame, Pool, Waker, mailbox};
+use crate::media::{Frame, Pool, Waker, is_stale, mailbox};
 use crate::ops::Figures;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::convert::Infallible;
@@ -122,6 +122,10 @@ impl Stage {
 
     fn pass_on(&mut self, frame: Arc<Frame>, now: Instant) {
         let incoming = &self.figures.incoming;
+        if frame.captured.is_some_and(|captured| is_stale(captured, now)) {
+            // It waited while this program was stopped, after the link had found it fresh.
+            return incoming.dropped_before_present.one();
+        }
         if self.present {
             incoming.width.set(frame.format.size.width.into());
             incoming.height.set(frame.format.size.height.into());
