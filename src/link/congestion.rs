@@ -11,6 +11,8 @@ pub(super) mod flight;
 mod least;
 mod loss;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod trains;
 mod trendline;
 
@@ -40,6 +42,10 @@ pub(super) struct Limits {
 pub(super) trait Estimator: BandwidthEstimator {
     /// What the path is thought to carry, in bits per second of RTP, repairs included.
     fn estimate_bps(&self) -> f64;
+    /// What came to be sent in the last quarter of a second, in bits per second.
+    fn offered(&mut self, media_bps: f64, repairs_bps: f64);
+    /// The window has kept packets from leaving for so long.
+    fn held(&mut self, now: Instant, time: Duration);
     /// How packets may leave.
     fn allowance(&self) -> Allowance;
     /// From sending a packet to the feedback on it.
@@ -99,10 +105,20 @@ const FIRST_WINDOW_BYTES: f64 = 10_000.0;
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Never less: a few packets, so that trains can be seen.
 const LEAST_WINDOW_BYTES: f64 = 5_000.0;
-/// While competing: on loss, down to this share (CUBIC's, RFC 9438), at most once a round trip.
+/// When the window has held packets back for this long, the estimate is too high, though no queue shows: the window keeps it
+/// short. A keyframe is held for less.
+const HELD: Duration = Duration::from_millis(250);
+/// An encoder may exceed its target by so much before it is its own fault. What it exceeds is taken off, where the path is full.
+const MOST_OVERSHOOT: f64 = 1.5;
+/// Weight of the last quarter of a second in what is offered.
+const OFFER_WEIGHT: f64 = 0.3;
+/// Repairs take their share of the path, but leave pictures at least this one.
+const LEAST_MEDIA: f64 = 0.5;
+/// While competing: on loss, down to this share (CUBIC's, RFC 9438), at most once a round trip, and not far below what got through.
 const COMPETING_BACK_OFF: f64 = 0.7;
-/// While competing: growth by one packet per round trip, each round trip (Reno's, RFC 5681).
-const PACKET_BITS: f64 = 1200.0 * 8.0;
+/// While competing: growth by so many bits per round trip, each round trip. Reno's is one packet (RFC 5681), CUBIC's about 1.5 of its
+/// packets where it matters here, and those are larger than ours.
+const COMPETING_GROWTH: f64 = 1.5 * 1500.0 * 8.0;
 
 /// Estimates what the path can carry.
 pub(super) struct Controller {
@@ -123,6 +139,9 @@ pub(super) struct Controller {
     increased: Option<Instant>,
     decreased: Option<Instant>,
     now: Option<Instant>,
+    /// By how much the encoder exceeds its target, at least 1.
+    overshoot: f64,
+    repairs_bps: f64,
 }
 
 /// What got through when the path was last full.
@@ -151,6 +170,8 @@ impl Controller {
             increased: None,
             decreased: None,
             now: None,
+            overshoot: 1.0,
+            repairs_bps: 0.0,
         }
     }
 
@@ -206,7 +227,9 @@ impl Controller {
         let window = if queue_ms > SHORT_QUEUE_MS { QUEUED_RATE_WINDOW } else { RATE_WINDOW };
         let through = [self.acknowledged_bps(window), self.trains.hint_bps()].into_iter().flatten().reduce(f64::min);
         let Some(through) = through.map(|through| through.max(0.3 * self.estimate_bps)) else { return };
-        self.competition.yielded(queue_ms, through, self.estimate_bps);
+        if queue_ms > SHORT_QUEUE_MS {
+            self.competition.yielded(queue_ms, through, self.estimate_bps);
+        }
         self.estimate_bps = self.estimate_bps.min(through * BACK_OFF);
         let bps = match self.limit {
             Some(limit) if (through - limit.bps).abs() < 0.25 * limit.bps => 0.8 * limit.bps + 0.2 * through,
@@ -259,12 +282,13 @@ impl Controller {
         if lost {
             if self.decreased.is_none_or(|at| now.saturating_duration_since(at) > self.round_trip) {
                 self.decreased = Some(now);
-                self.estimate_bps *= COMPETING_BACK_OFF;
+                let through = self.acknowledged_bps(RATE_WINDOW).map_or(0.0, |through| BACK_OFF * through);
+                self.estimate_bps = (COMPETING_BACK_OFF * self.estimate_bps).max(through).min(self.estimate_bps);
             }
             return;
         }
         let round_trip = self.round_trip.as_secs_f64().max(0.05);
-        let grown = self.estimate_bps + PACKET_BITS * seconds / (round_trip * round_trip);
+        let grown = self.estimate_bps + COMPETING_GROWTH * seconds / (round_trip * round_trip);
         let through = self.acknowledged_bps(RATE_WINDOW);
         let bound = through.map_or(f64::INFINITY, |through| HEADROOM * through + HEADROOM_BPS);
         self.estimate_bps = grown.min(bound.max(self.estimate_bps));
@@ -332,7 +356,9 @@ impl BandwidthEstimator for Controller {
     }
 
     fn target_bitrate(&self) -> f64 {
-        (self.estimate_bps() / OVERHEAD).clamp(self.limits.floor_bps, self.limits.ceiling_bps)
+        let estimate_bps = self.estimate_bps();
+        let media_bps = (estimate_bps - self.repairs_bps).max(LEAST_MEDIA * estimate_bps);
+        (media_bps / OVERHEAD / self.overshoot).clamp(self.limits.floor_bps, self.limits.ceiling_bps)
     }
 
     fn stats(&self) -> EstimatorStats {
@@ -344,6 +370,18 @@ impl BandwidthEstimator for Controller {
 }
 
 impl Estimator for Controller {
+    fn offered(&mut self, media_bps: f64, repairs_bps: f64) {
+        let overshoot = (media_bps / OVERHEAD / self.target_bitrate()).clamp(1.0, MOST_OVERSHOOT);
+        self.overshoot += OFFER_WEIGHT * (overshoot - self.overshoot);
+        self.repairs_bps += OFFER_WEIGHT * (repairs_bps - self.repairs_bps);
+    }
+
+    fn held(&mut self, now: Instant, time: Duration) {
+        if time > HELD && !self.competition.is_active() {
+            self.decrease(now);
+        }
+    }
+
     /// While the newest train hints that the path has narrowed, no more than that: it costs a picture's quality if the hint was
     /// wrong, and saves a full queue if it was right.
     fn estimate_bps(&self) -> f64 {
@@ -399,6 +437,14 @@ impl<E: BandwidthEstimator, F: Fn(f64, f64) + Send + Sync> BandwidthEstimator fo
 impl<E: Estimator, F: Fn(f64, f64) + Send + Sync> Estimator for Published<E, F> {
     fn estimate_bps(&self) -> f64 {
         self.estimator.estimate_bps()
+    }
+
+    fn offered(&mut self, media_bps: f64, repairs_bps: f64) {
+        self.estimator.offered(media_bps, repairs_bps);
+    }
+
+    fn held(&mut self, now: Instant, time: Duration) {
+        self.estimator.held(now, time);
     }
 
     fn allowance(&self) -> Allowance {

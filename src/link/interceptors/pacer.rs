@@ -90,6 +90,11 @@ impl Pacer {
         Some(self.refilled? + Duration::from_secs_f64(owed_bytes * 8.0 / self.allowance.rate_bps))
     }
 
+    /// Whether something waits for the window.
+    pub fn is_held(&self, flying_bytes: usize) -> bool {
+        self.waiting_bytes > 0 && !self.window_is_open(flying_bytes)
+    }
+
     fn window_is_open(&self, flying_bytes: usize) -> bool {
         flying_bytes == 0 || (flying_bytes as f64) < self.allowance.window_bytes
     }

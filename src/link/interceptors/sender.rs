@@ -5,11 +5,11 @@
 //! what is needed here: how much is on its way when the next packet wants to leave.
 
 use super::backlog::Backlog;
-use super::pacer::Pacer;
+use super::pacer::{Pacer, size};
 use crate::link::congestion::Estimator;
 use crate::link::congestion::flight::Flight;
 use crate::ops::Figures;
-use rtc::interceptor::{Interceptor, Packet, PacketReport, StreamInfo, TaggedPacket};
+use rtc::interceptor::{Attribute, Interceptor, Packet, PacketReport, StreamInfo, TaggedPacket};
 use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtc::rtp::extension::transport_cc_extension::TransportCcExtension;
 use rtc::sansio::Protocol;
@@ -22,8 +22,15 @@ use std::time::{Duration, Instant};
 /// Without news for a round trip and this long, what was sent is taken for gone: feedback comes every 50 ms, and a queue is
 /// rarely longer. A dead path is so tried with less and less, never with nothing.
 const NO_NEWS: Duration = Duration::from_millis(300);
-/// The send rate is counted over this long.
-const RATE_WINDOW: Duration = Duration::from_millis(500);
+/// Rates are counted over this long.
+const RATE_WINDOW: Duration = Duration::from_millis(250);
+
+/// Bytes that came to be sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offered {
+    media_bytes: usize,
+    repair_bytes: usize,
+}
 
 /// Paces, numbers and remembers; drives the estimator.
 pub(in crate::link) struct Sender<E> {
@@ -35,7 +42,12 @@ pub(in crate::link) struct Sender<E> {
     figures: Arc<Figures>,
     backlog: Arc<Backlog>,
     reports: Vec<PacketReport>,
-    rate: (Option<Instant>, usize),
+    /// Bytes since: what came to be sent, and what was sent.
+    counted: Option<Instant>,
+    offered: Offered,
+    sent_bytes: usize,
+    /// Since when the window keeps packets from leaving.
+    held: Option<Instant>,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
 }
@@ -50,7 +62,10 @@ impl<E: Estimator> Sender<E> {
             figures,
             backlog,
             reports: Vec::new(),
-            rate: (None, 0),
+            counted: None,
+            offered: Offered::default(),
+            sent_bytes: 0,
+            held: None,
             reads: VecDeque::new(),
             writes: VecDeque::new(),
         }
@@ -59,6 +74,9 @@ impl<E: Estimator> Sender<E> {
     fn learn(&mut self, feedback: &TransportLayerCc, now: Instant) {
         self.reports.clear();
         self.flight.feedback(feedback, now, &mut self.reports);
+        if let Some(since) = self.held {
+            self.estimator.held(now, now.saturating_duration_since(since));
+        }
         self.estimator.on_reports(now, &self.reports);
         self.pacer.set_allowance(self.estimator.allowance());
         self.figures.outgoing.estimate_bps.set(self.estimator.estimate_bps() as u64);
@@ -76,26 +94,29 @@ impl<E: Estimator> Sender<E> {
                     // Fails only for ids that no negotiation yields.
                     let _ = rtp.header.set_extension(id, extension.freeze());
                 }
-                self.count(bytes, now);
+                self.sent_bytes += bytes;
             }
             packet.now = now;
             self.writes.push_back(packet);
         }
+        let since = self.held.unwrap_or(now);
+        self.held = self.pacer.is_held(self.flight.bytes()).then_some(since);
         let waiting = self.pacer.waiting_bytes() as f64 * 8.0 / self.estimator.estimate_bps().max(1.0);
         let waiting = Duration::from_secs_f64(waiting);
         self.figures.outgoing.pacer_queue_us.set(waiting.as_micros() as u64);
         self.backlog.set(waiting);
     }
 
-    fn count(&mut self, bytes: usize, now: Instant) {
-        let since = *self.rate.0.get_or_insert(now);
-        self.rate.1 += bytes;
+    fn count(&mut self, now: Instant) {
+        let since = *self.counted.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
-        if passed >= RATE_WINDOW {
-            let bps = self.rate.1 as f64 * 8.0 / passed.as_secs_f64();
-            self.figures.outgoing.send_rate_bps.set(bps as u64);
-            self.rate = (Some(now), 0);
+        if passed < RATE_WINDOW {
+            return;
         }
+        let bps = |bytes: usize| bytes as f64 * 8.0 / passed.as_secs_f64();
+        self.figures.outgoing.send_rate_bps.set(bps(self.sent_bytes) as u64);
+        self.estimator.offered(bps(self.offered.media_bytes), bps(self.offered.repair_bytes));
+        (self.counted, self.offered, self.sent_bytes) = (Some(now), Offered::default(), 0);
     }
 
     fn no_news(&self) -> Duration {
@@ -149,6 +170,10 @@ impl<E: Estimator> Protocol<TaggedPacket, TaggedPacket, ()> for Sender<E> {
             return Ok(());
         }
         let now = packet.now;
+        let offered = &mut self.offered;
+        let repair = packet.message.has(&Attribute::Retransmission);
+        *if repair { &mut offered.repair_bytes } else { &mut offered.media_bytes } += size(&packet);
+        self.count(now);
         self.pacer.push(packet);
         self.pump(now);
         Ok(())

@@ -1,5 +1,6 @@
 //! One file per behaviour.
 
+mod bottlenecks;
 mod clean;
 mod jitter;
 mod narrowing;

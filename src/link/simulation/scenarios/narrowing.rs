@@ -32,7 +32,8 @@ fn three_to_one_to_three() {
         Check(MeanTarget(0.9 * 2.5, 2.5)),
         Check(Latency(1.0, 400.0)),
     ];
-    Scenario { known_gap: Some("issue 3, congestion"), ..Scenario::default() }.play("3-1-3", &steps);
+    Scenario { known_gap: Some("playout holds longer for a while after the queue was full"), ..Scenario::default() }
+        .play("3-1-3", &steps);
 }
 
 #[test]
