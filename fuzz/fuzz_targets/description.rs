@@ -2,6 +2,7 @@
 //! into `rtc`. The bytes change a good offer: parts of it are replaced, or it is all theirs.
 #![no_main]
 use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::peer_connection::transport::RTCIceCandidateInit;
 use rtc::sansio::Protocol;
 use screen_portal::link::fuzzing;
 use screen_portal::pairing::Fingerprint;
@@ -29,6 +30,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if connection.set_remote_description(now, offer).is_err() {
         return;
     }
+    // The same for a candidate that comes by itself.
+    let _ = connection.add_remote_candidate(RTCIceCandidateInit { candidate: text.into(), ..Default::default() });
     if let Ok(answer) = connection.create_answer(now, None) {
         let _ = connection.set_local_description(now, answer);
     }

@@ -5,6 +5,7 @@
 
 use super::assembler::{Assembler, Packet as Received, Unit};
 use super::congestion::{Controller, Limits};
+use super::ice::framing;
 use super::packetizer::{Packetizer, Stream};
 use super::reception::Reception;
 use super::{capture_time, control, interceptors, media_engine, sdp};
@@ -313,6 +314,22 @@ pub fn description(text: &str, pinned: Fingerprint) -> bool {
     sdp::check_fingerprint(text, pinned).is_ok()
 }
 
+/// What a TURN server, or what poses as one, sends over TCP or TLS, in pieces of any size; what is understood can be sent.
+pub fn turn_stream(bytes: &[u8]) {
+    let Some((cut, stream)) = bytes.split_first() else { return };
+    let mut messages = framing::Messages::default();
+    for piece in stream.chunks(usize::from(*cut) + 1) {
+        messages.space().extend_from_slice(piece);
+        loop {
+            match messages.next() {
+                Ok(Some(message)) => assert!(framing::append(&message, &mut BytesMut::new())),
+                Ok(None) => break,
+                Err(framing::NotTurn) => return,
+            }
+        }
+    }
+}
+
 /// A connection as the link makes it, without sockets: for descriptions and datagrams.
 pub fn connection(now: Instant) -> RTCPeerConnection {
     static CERTIFICATE: OnceLock<webrtc::peer_connection::RTCCertificate> = OnceLock::new();
@@ -349,6 +366,7 @@ mod tests {
             round_trip(&bytes);
             chain(&bytes);
             control_message(&bytes);
+            turn_stream(&bytes);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::bridge::{Bridge, Received};
 use super::wake::Wake;
 use super::{Ice, is_bridged};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -45,19 +46,20 @@ impl RelaySocket {
     fn send_over_bridge(&self, transmit: &Transmit<'_>) -> io::Result<usize> {
         let stand_in = transmit.destination;
         let mut bridges = self.bridges.lock().unwrap_or_else(PoisonError::into_inner);
-        if !bridges.contains_key(&stand_in) {
+        let bridge = match bridges.entry(stand_in) {
+            Entry::Occupied(bridge) => bridge.into_mut(),
             // As a far end that names the stand-in address as its own would find out.
-            if self.ice.behind(stand_in).is_none() {
+            Entry::Vacant(_) if self.ice.behind(stand_in).is_none() => {
                 return Err(io::ErrorKind::HostUnreachable.into());
             }
-            let from = self.socket.local_addr()?.ip();
-            bridges.insert(stand_in, Bridge::start(self.ice.clone(), stand_in, from, self.receiving.clone()));
-        }
-        if let Some(bridge) = bridges.get(&stand_in) {
-            // Several datagrams of one size may come at once.
-            let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-            transmit.contents.chunks(size).for_each(|datagram| bridge.send(datagram));
-        }
+            Entry::Vacant(place) => {
+                let from = self.socket.local_addr()?.ip();
+                place.insert(Bridge::start(self.ice.clone(), stand_in, from, self.receiving.clone()))
+            }
+        };
+        // Several datagrams of one size may come at once.
+        let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        transmit.contents.chunks(size).for_each(|datagram| bridge.send(datagram));
         Ok(transmit.contents.len())
     }
 }

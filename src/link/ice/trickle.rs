@@ -77,6 +77,7 @@ pub(in crate::link) fn candidates(sdp: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn nothing_is_sent_twice_or_too_early() {
@@ -89,6 +90,17 @@ mod tests {
         assert_eq!(gathered.found("candidate:4 relay".into()).as_deref(), Some("candidate:4 relay"));
         let more = (0..100).filter_map(|_| gathered.found("candidate:5".into())).count();
         assert_eq!(more, MOST_SENT - 3);
+    }
+
+    proptest! {
+        #[test]
+        fn the_library_survives_any_candidate(at: prop::sample::Index, length in 0..8_usize, with in "[ -~]{0,12}") {
+            let good = "842163049 1 tcp 1677729535 2001:db8::7 46154 typ srflx raddr 10.0.0.2 rport 46154 tcptype passive generation 0";
+            let at = at.index(good.len());
+            let damaged = [&good[..at], &with, &good[(at + length).min(good.len())..]].concat();
+            let _ = rtc::ice::candidate::unmarshal_candidate(&damaged);
+            let _ = rtc::ice::candidate::unmarshal_candidate(&with);
+        }
     }
 
     #[test]
