@@ -183,6 +183,9 @@ async fn run(case: &Case, world: &World, runtimes: &[Runtime; 2]) -> (String, Op
     );
     println!("{line}");
     let mut problem = (!case.holds(paths)).then(|| format!("{line}: expected {:?}", case.expected));
+    if connected && matches!(case.expected, Some(RelayedBy(_))) && std::env::var_os("PORTAL_LONG_TESTS").is_some() {
+        problem = problem.or(held(&a, &b).await);
+    }
     if connected && case.has(Ports) && case.expected.is_some() {
         problem = problem.or(many_replacements(&a, &mut b).await);
     }
@@ -243,6 +246,21 @@ async fn surveys(world: &World, runtime: &Runtime) -> Vec<String> {
         problems.push(format!("with another authority: {another:?}"));
     }
     problems
+}
+
+/// Through a relay for longer than permissions (5 minutes), channels and allocations (10 minutes) last without being renewed.
+async fn held(a: &Portal, b: &Portal) -> Option<String> {
+    let count = |portal: &Portal| (portal.figures.link.attempts.get(), portal.figures.link.stalls.get());
+    let (before, start) = ([a, b].map(count), Instant::now());
+    while start.elapsed() < Duration::from_secs(640) {
+        settle(1000).await;
+        let after = [a, b].map(count);
+        if after != before {
+            return Some(format!("after {:?}: attempts and stalls {before:?}, then {after:?}", start.elapsed()));
+        }
+    }
+    println!("held for {:?}: {} and {} ms of age, p95", start.elapsed(), age(a), age(b));
+    None
 }
 
 /// In a range of four ports, connection after connection.
