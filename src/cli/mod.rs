@@ -36,7 +36,7 @@ const ABOUT: &str = "Two kiosks, two places, one window between them: an always-
 enum Command {
     /// Run the portal (default)
     Run,
-    /// Check configuration, identity, source, display, ports and far end; say what to do about each problem
+    /// Check configuration, identity, source, display, ports, far end and network; say what to do about each problem
     Check,
     /// List cameras with the names and formats that the configuration can refer to
     Cameras,

@@ -107,3 +107,61 @@ async fn carry(
         result = read => result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Config, IceServer};
+    use tokio::net::{TcpListener, TcpStream};
+
+    const CHANNEL_DATA: [u8; 7] = [0x40, 0, 0, 3, 7, 8, 9];
+
+    /// A server, and a bridge to it.
+    async fn bridged() -> (TcpStream, Bridge, mpsc::Receiver<Received>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("turn:{}?transport=tcp", listener.local_addr().unwrap());
+        let server = IceServer { urls: vec![url], username: "portal".into(), credential: "secret".into() };
+        let ice = Arc::new(Ice::new(&Config { ice_servers: vec![server], ..Config::default() }).unwrap());
+        let (received, datagrams) = mpsc::channel(4);
+        let bridge = Bridge::start(ice, "192.0.0.8:1".parse().unwrap(), [127, 0, 0, 1].into(), received);
+        (listener.accept().await.unwrap().0, bridge, datagrams)
+    }
+
+    #[tokio::test]
+    async fn datagrams_cross_both_ways_and_what_waits_is_sent_before_the_end() {
+        let (mut server, bridge, mut datagrams) = bridged().await;
+        bridge.send(b"\x80 no TURN");
+        bridge.send(&CHANNEL_DATA);
+        bridge.send(&CHANNEL_DATA);
+        server.write_all(&[CHANNEL_DATA.as_slice(), &[0], &CHANNEL_DATA, &[0]].concat()).await.unwrap();
+        for _ in 0..2 {
+            let Received { from, datagram } = datagrams.recv().await.unwrap();
+            assert_eq!((from.to_string().as_str(), &datagram[..]), ("192.0.0.8:1", &CHANNEL_DATA[..]));
+        }
+        drop(bridge);
+        let mut sent = vec![];
+        server.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, [CHANNEL_DATA.as_slice(), &[0], &CHANNEL_DATA, &[0]].concat(), "padded, and nothing else");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_turn_server_is_left() {
+        let (mut server, bridge, mut datagrams) = bridged().await;
+        server.write_all(b"\xff\xff\xff\xff").await.unwrap();
+        assert!(datagrams.recv().await.is_none());
+        bridge.send(&CHANNEL_DATA);
+        assert_eq!(server.read(&mut [0; 8]).await.unwrap_or(0), 0, "closed");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_read_stops_nobody() {
+        let (server, bridge, _datagrams) = bridged().await;
+        let message = [&[0x40, 0, 0x04, 0][..], &[0; 1024]].concat();
+        for _ in 0..20_000 {
+            bridge.send(&message);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bridge.queue.capacity(), 0, "what TCP does not take is dropped");
+        drop(server);
+    }
+}

@@ -119,3 +119,41 @@ impl AsyncTcpStream for QueuedStream {
         Ok(self.peer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_far_end_that_does_not_read_stops_nobody() {
+        let listener = Listener::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let stream = QueuedStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        stream.write_all(b"first").await.unwrap();
+        let mut buffer = [0; 16];
+        let length = far.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..length], b"first");
+        for _ in 0..20_000 {
+            stream.write_all(&[0; 1024]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stream.queue.capacity(), 0);
+        drop(far);
+    }
+
+    #[tokio::test]
+    async fn strangers_wait_for_a_place() {
+        let listener = Listener::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut accepted, mut strangers) = (vec![], vec![]);
+        for _ in 0..STREAMS {
+            strangers.push(TcpStream::connect(address).await.unwrap());
+            accepted.push(listener.accept().await.unwrap());
+        }
+        strangers.push(TcpStream::connect(address).await.unwrap());
+        let waiting = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept());
+        assert!(waiting.await.is_err(), "one more has no place");
+        accepted.pop();
+        listener.accept().await.unwrap();
+    }
+}
