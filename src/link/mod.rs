@@ -72,7 +72,6 @@ mod runtime;
 mod sdp;
 mod session;
 #[cfg(test)]
-#[allow(dead_code, reason = "the state machine and the soak, which come next, use the rest")]
 mod simulation;
 mod sleep;
 mod state;

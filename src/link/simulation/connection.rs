@@ -60,8 +60,6 @@ pub struct Connection {
     figures: Arc<Figures>,
     packets: Vec<rtc::rtp::Packet>,
     units: Vec<Unit>,
-    /// Keyframes asked for.
-    pub keyframe_requests: u64,
 }
 
 impl Connection {
@@ -71,10 +69,10 @@ impl Connection {
         (ssrc, far_ssrc): (u32, u32),
         first_sequence: u16,
         wishes: &Arc<Wishes>,
+        figures: &Arc<Figures>,
         base: Instant,
         now: Instant,
     ) -> Self {
-        let figures = Arc::new(Figures::default());
         let limits = Limits { floor_bps: setup.floor_bps, start_bps: setup.start_bps, ceiling_bps: setup.ceiling_bps };
         let (counts, target) = (figures.clone(), wishes.clone());
         let estimator = Published {
@@ -89,7 +87,7 @@ impl Connection {
         let backlog = Arc::<Backlog>::default();
         let requested = wishes.clone();
         let on_request = Arc::new(move || requested.keyframe.store(true, Relaxed));
-        let mut chain = Box::new(media_engine::interceptors(estimator, backlog.clone(), on_request, &figures).build());
+        let mut chain = Box::new(media_engine::interceptors(estimator, backlog.clone(), on_request, figures).build());
         chain.bind_local_stream(&stream(ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc ^ RTX, false));
@@ -104,19 +102,14 @@ impl Connection {
             reception: Reception::new(now),
             missing: vec![],
             replays: BTreeMap::new(),
-            figures,
+            figures: figures.clone(),
             packets: vec![],
             units: vec![],
-            keyframe_requests: 0,
         }
     }
 
     pub fn set_round_trip(&mut self, round_trip: Duration) {
         self.figures.link.round_trip_us.set(round_trip.as_micros() as u64);
-    }
-
-    pub fn figures(&self) -> &Figures {
-        &self.figures
     }
 
     /// Sends a picture, as `outgoing` does: on a new connection nothing before a keyframe.
@@ -201,7 +194,7 @@ impl Connection {
             self.missing.clear();
         }
         if self.reception.keyframe_due(now) {
-            self.keyframe_requests += 1;
+            self.figures.incoming.keyframe_requests.one();
             let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: self.far_ssrc };
             handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(request)]), now);
         }

@@ -75,6 +75,11 @@ impl Encoder {
         }
     }
 
+    /// The clock has stood still for so long.
+    pub fn shift(&mut self, time: Duration) {
+        self.base -= time;
+    }
+
     /// A picture was taken `now`; to be called [`FPS`] times a second. `None` while nobody wants pictures, or when the rate
     /// control leaves it out.
     pub fn capture(&mut self, active: bool, wishes: &Wishes, now: Instant) -> Option<Picture> {

@@ -12,16 +12,20 @@
 //! |---|---|
 //! | `tube`, `tcp` | the path of one direction; a download that shares it |
 //! | `encoder`, `screen` | what is sent and what is seen |
-//! | `connection`, `portal`, `world` | one end's media, one end, everything |
+//! | `connection`, `peer` | one end's media; the connection around it (emulated) |
+//! | `portal`, `signalling`, `world` | one end, with the real state machine; how the two meet; everything |
 //! | `scenario`, `scenarios` | what the network does and what must be seen, as data; one file per behaviour |
 
 mod connection;
 mod encoder;
+mod peer;
 mod portal;
 mod random;
 mod scenario;
 mod scenarios;
 mod screen;
+mod signalling;
+mod soak;
 mod tcp;
 mod tube;
 mod world;

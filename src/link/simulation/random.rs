@@ -44,9 +44,4 @@ impl Random {
     pub fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.unit()).ln()
     }
-
-    /// One of these.
-    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[(self.word() % of.len() as u64) as usize]
-    }
 }

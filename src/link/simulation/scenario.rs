@@ -3,6 +3,7 @@
 use super::connection::Setup;
 use super::tube::Conditions;
 use super::world::{Report, World};
+use crate::ops::LinkState;
 use std::time::Duration;
 
 /// One line of the story.
@@ -14,6 +15,14 @@ pub enum Step {
     Both(Conditions),
     /// A second pair of portals begins to share the path.
     SecondPair,
+    /// Signalling can be used, or its service has ended.
+    Signalling(bool),
+    /// The power of a portal (0 or 1) goes, or is back and its program starts anew.
+    Power(usize, bool),
+    /// The machine of a portal goes to sleep, or wakes up.
+    Sleep(usize, bool),
+    /// The addresses of a portal change; whether its machine notices. (If not, it was a NAT.)
+    Move(usize, bool),
     /// A bulk download from the first site to the second begins or ends.
     Download(bool),
     /// Time passes, in seconds. Checks look at the last run.
@@ -48,6 +57,12 @@ pub enum Check {
     FirstWithin(f64),
     /// At most so many keyframes were asked for per minute.
     KeyframeRequests(f64),
+    /// At most so many were made per minute.
+    Keyframes(f64),
+    /// At most so many connections were begun by the far end.
+    Attempts(u64),
+    /// The far end's link is in this state.
+    State(LinkState),
 }
 
 /// Who plays, and how often.
@@ -94,6 +109,10 @@ impl Scenario {
                 Step::Path(conditions) => world.set(0, conditions),
                 Step::Both(conditions) => (0..2).for_each(|direction| world.set(direction, conditions)),
                 Step::SecondPair => world.add_pair(),
+                Step::Signalling(available) => world.set_signalling(available),
+                Step::Power(place, on) => world.power(place, on),
+                Step::Sleep(place, asleep) => world.sleep(place, asleep),
+                Step::Move(place, noticed) => world.move_away(place, noticed),
                 Step::Download(on) => world.set_download(on),
                 Step::Run(seconds) => {
                     world.run(Duration::from_secs_f64(seconds));
@@ -103,18 +122,20 @@ impl Scenario {
                 Step::Check(check) => failures.extend(check.fault(&report).map(|fault| format!("{place}: {fault}"))),
             }
         }
-        for portal in &world.portals {
-            damage.extend(portal.screen.violations.iter().map(|what| format!("{name}, seed {seed}: {what}")));
+        for place in 0..2 {
+            damage.extend(
+                world.portal(place).screen.violations.iter().map(|what| format!("{name}, seed {seed}: {what}")),
+            );
         }
     }
 }
 
 /// A report in one line.
-fn line(report: &Report) -> String {
+pub fn line(report: &Report) -> String {
     let Report { seen, felt, .. } = report;
     format!(
         "{:.1} fps, {} freezes {:.2} s, gap {:.0} ms, latency {:.0} / {:.0} / {:.0} ms, queue {:.0} ms, lost {:.3}, \
-         target {:.2} (mean {:.2}) Mb/s, {} keyframes asked for",
+         target {:.2} (mean {:.2}) Mb/s, keyframes {} asked for, {} made, {} attempts, {:?}, first after {:.2} s",
         seen.fps(),
         seen.freezes,
         seen.frozen_s,
@@ -127,6 +148,10 @@ fn line(report: &Report) -> String {
         report.target_mbps,
         report.mean_target_mbps,
         report.keyframe_requests,
+        report.keyframes,
+        report.attempts,
+        report.state,
+        seen.first_s.unwrap_or(f64::NAN),
     )
 }
 
@@ -150,6 +175,9 @@ impl Check {
             Self::Lost(limit) => most(felt.lost as f64 / felt.packets.max(1) as f64, limit),
             Self::FirstWithin(limit) => most(seen.first_s.unwrap_or(f64::INFINITY), limit),
             Self::KeyframeRequests(limit) => most(report.keyframe_requests as f64 / minutes, limit),
+            Self::Keyframes(limit) => most(report.keyframes as f64 / minutes, limit),
+            Self::Attempts(limit) => most(report.attempts as f64, limit as f64),
+            Self::State(wanted) => (report.state != wanted).then_some(f64::NAN),
         };
         found.map(|found| format!("{self:?}, but {found:.2}"))
     }

@@ -57,10 +57,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn new(base: Instant) -> Self {
+    /// `base` is what times are counted from.
+    pub fn new(base: Instant, now: Instant) -> Self {
         Self {
             base,
-            since: base,
+            since: now,
             shown: vec![],
             before: None,
             intervals: VecDeque::new(),
@@ -68,6 +69,19 @@ impl Screen {
             last: None,
             violations: vec![],
         }
+    }
+
+    /// The clock has stood still for so long. What is shown next is as old as it is.
+    pub fn shift(&mut self, time: Duration) {
+        let earlier = |at: Instant| at - time;
+        (self.base, self.since) = (earlier(self.base), earlier(self.since));
+        self.before = self.before.map(earlier);
+        self.shown.iter_mut().for_each(|shown| shown.at = earlier(shown.at));
+    }
+
+    /// The same screen behind a portal that was started anew.
+    pub fn restarted(self) -> Self {
+        Self { decoded: None, last: None, ..self }
     }
 
     /// When a picture was last shown.

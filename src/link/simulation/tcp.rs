@@ -1,6 +1,6 @@
 //! A bulk download, to share the bottleneck with: TCP as Linux does it, with CUBIC (RFC 9438) and selective acknowledgements.
 
-use super::world::{Outbox, Parcel};
+use super::world::{Outbox, What};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ impl Download {
                 self.acknowledged_at = now;
             }
             self.flying.insert(self.next_segment, now);
-            out.send(Parcel::Segment(self.next_segment), SEGMENT);
+            out.send(0, What::Segment(self.next_segment), SEGMENT);
             self.next_segment += 1;
         }
     }

@@ -178,11 +178,6 @@ impl<T: Clone> Tube<T> {
         self.serve(now);
     }
 
-    /// Bytes that wait now.
-    pub fn queued_bytes(&self) -> usize {
-        self.queued_bytes
-    }
-
     pub fn take_felt(&mut self, flow: usize) -> Felt {
         std::mem::take(&mut self.felt[flow])
     }

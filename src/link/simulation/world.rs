@@ -4,37 +4,56 @@ use super::connection::Setup;
 use super::portal::Portal;
 use super::random::Random;
 use super::screen::Seen;
+use super::signalling::Signalling;
 use super::tcp::Download;
-use super::tube::{Conditions, Felt, Tube};
+use super::tube::{Conditions, Felt, Loss, Tube};
+use crate::link::state::Event;
+use crate::ops::LinkState;
 use rtc::interceptor::Packet;
 use std::time::{Duration, Instant};
 
 /// What travels.
 #[derive(Clone, Debug)]
-pub enum Parcel {
+pub enum What {
     /// RTP or RTCP.
     Media(Packet),
-    /// On the data channel; when it was sent.
+    /// Of ICE.
+    Check,
+    CheckAnswer,
+    /// Of DTLS: the number of the flight, and the end.
+    Flight(u8),
+    Close,
+    /// On the data channel; pings with the time when they were sent.
     Ping(Instant),
     Pong(Instant),
-    /// Of a download.
+    Presence,
+    /// Of a download, with its number.
     Segment(u64),
     Ack(u64),
 }
 
-/// What one of the flows sends, with its size in bytes on the wire.
+/// Something on its way: of which flow, to which end of a connection.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    flow: usize,
+    to: u64,
+    what: What,
+}
+
+/// What is being sent: to whom, what, and its size in bytes on the wire.
 #[derive(Default)]
-pub struct Outbox(Vec<(Parcel, usize)>);
+pub struct Outbox(Vec<(u64, What, usize)>);
 
 impl Outbox {
-    pub fn send(&mut self, parcel: Parcel, bytes: usize) {
-        self.0.push((parcel, bytes));
+    pub fn send(&mut self, to: u64, what: What, bytes: usize) {
+        self.0.push((to, what, bytes));
     }
 }
 
 /// Flows of one direction: portals of the two pairs, downloads.
 pub const FLOWS: usize = 3;
 const DOWNLOAD: usize = 2;
+const ACK_BYTES: usize = 52;
 
 /// What one direction felt during some time.
 #[derive(Clone, Debug, Default)]
@@ -44,49 +63,63 @@ pub struct Report {
     pub felt: Felt,
     /// Bytes of all flows that left the bottleneck.
     pub all_bytes: u64,
-    /// Keyframes that the far end asked for.
+    /// Keyframes that the far end asked for, and those that were made.
     pub keyframe_requests: u64,
+    pub keyframes: u64,
+    /// Connections that were begun at the far end.
+    pub attempts: u64,
     /// The sender's target in Mb/s: mean and now.
     pub mean_target_mbps: f64,
     pub target_mbps: f64,
+    /// Of the far end's link.
+    pub state: LinkState,
+}
+
+/// A place for a portal.
+struct Place {
+    portal: Portal,
+    wake: Instant,
+    on: bool,
+    asleep: Option<Instant>,
+    /// How much of virtual time its clock has slept through.
+    slept: Duration,
+    targets: (f64, u64),
+    counted: (u64, u64, u64),
 }
 
 pub struct World {
     base: Instant,
     pub now: Instant,
     /// Pair by pair; those at even places are at the first site.
-    pub portals: Vec<Portal>,
-    wakes: Vec<Instant>,
+    places: Vec<Place>,
+    pub signalling: Vec<Signalling>,
     download: Option<Download>,
     /// From the first site to the second, and back.
-    pub tubes: [Tube<(usize, Parcel)>; 2],
+    pub tubes: [Tube<Parcel>; 2],
     outbox: Outbox,
-    targets: Vec<(f64, u64)>,
     next_sample: Instant,
-    requests: Vec<u64>,
     random: Random,
     setup: Setup,
 }
 
-/// How often targets are looked at.
-const SAMPLE: Duration = Duration::from_millis(50);
+/// How often targets and signalling are looked at.
+const SAMPLE: Duration = Duration::from_millis(20);
 
 impl World {
     pub fn new(setup: Setup, seed: u64) -> Self {
-        let base = Instant::now();
+        // Earlier times must be possible: a machine's clock may be days behind, when it has slept.
+        let base = Instant::now() + Duration::from_secs(30 * 86_400);
         let mut random = Random::new(seed);
         let tubes = [(); 2].map(|()| Tube::new(random.fork(), FLOWS, base));
         let mut world = Self {
             base,
             now: base,
-            portals: vec![],
-            wakes: vec![],
+            places: vec![],
+            signalling: vec![],
             download: None,
             tubes,
             outbox: Outbox::default(),
-            targets: vec![],
             next_sample: base,
-            requests: vec![],
             random,
             setup,
         };
@@ -97,11 +130,18 @@ impl World {
     /// Two more portals.
     pub fn add_pair(&mut self) {
         for offers in [true, false] {
-            self.portals.push(Portal::new(&self.setup, offers, &mut self.random, self.base, self.now));
-            self.wakes.push(self.now);
-            self.targets.push((0.0, 0));
-            self.requests.push(0);
+            let portal = Portal::new(&self.setup, offers, &mut self.random, self.base, self.now);
+            self.places.push(Place {
+                portal,
+                wake: self.now,
+                on: true,
+                asleep: None,
+                slept: Duration::ZERO,
+                targets: (0.0, 0),
+                counted: (0, 0, 0),
+            });
         }
+        self.signalling.push(Signalling::new(self.random.fork()));
     }
 
     /// A download from the first site to the second begins or ends.
@@ -113,39 +153,83 @@ impl World {
         self.tubes[direction].set(conditions, self.now);
     }
 
+    /// The power of a portal goes; or comes back, and its program starts anew.
+    pub fn power(&mut self, place: usize, on: bool) {
+        let at = &mut self.places[place];
+        at.on = on;
+        if on {
+            let portal = Portal::new(&self.setup, place.is_multiple_of(2), &mut self.random, self.base, self.now);
+            let before = std::mem::replace(&mut at.portal, portal);
+            at.portal.screen = before.screen.restarted();
+            (at.wake, at.asleep, at.slept, at.counted) = (self.now, None, Duration::ZERO, (0, 0, 0));
+        }
+    }
+
+    /// A portal's machine sleeps, or wakes up again.
+    pub fn sleep(&mut self, place: usize, asleep: bool) {
+        let at = &mut self.places[place];
+        match (at.asleep, asleep) {
+            (None, true) => at.asleep = Some(self.now),
+            (Some(since), false) => {
+                at.asleep = None;
+                at.slept += self.now - since;
+                at.portal.slept(self.now - since);
+                at.wake = self.now;
+            }
+            _ => {}
+        }
+    }
+
+    /// A portal's addresses change.
+    pub fn move_away(&mut self, place: usize, noticed: bool) {
+        self.places[place].portal.move_away(noticed);
+        self.signalling[place / 2].cut();
+    }
+
+    pub fn portal(&self, place: usize) -> &Portal {
+        &self.places[place].portal
+    }
+
+    pub fn state(&self, place: usize) -> LinkState {
+        let at = &self.places[place];
+        at.portal.state(self.now - at.slept).0
+    }
+
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(at) = self.next().filter(|at| *at <= end) {
+        loop {
+            let at = self.next();
+            if at > end {
+                break;
+            }
             self.now = at;
             self.step();
         }
         self.now = end;
     }
 
-    fn next(&self) -> Option<Instant> {
+    fn next(&self) -> Instant {
         let tubes = self.tubes.iter().filter_map(Tube::next);
+        let wakes = self.places.iter().filter(|at| at.on && at.asleep.is_none()).map(|at| at.wake);
         let download = self.download.as_ref().and_then(Download::next);
-        let next = tubes.chain(self.wakes.iter().copied()).chain(download).chain([self.next_sample]).min();
-        next.map(|next| next.max(self.now))
+        tubes.chain(wakes).chain(download).fold(self.next_sample, Instant::min).max(self.now)
     }
 
     fn step(&mut self) {
         let now = self.now;
         for direction in 0..2 {
-            while let Some((flow, parcel)) = self.tubes[direction].arrival(now) {
+            while let Some(Parcel { flow, to, what }) = self.tubes[direction].arrival(now) {
                 if flow == DOWNLOAD {
-                    self.download_receives(direction, parcel);
-                    continue;
+                    self.download_receives(direction, what);
+                } else {
+                    let place = 2 * flow + 1 - direction;
+                    self.at(place, |portal, now, out| portal.receive(to, what, now, out));
                 }
-                let to = 2 * flow + 1 - direction;
-                self.portals[to].receive(parcel, now, &mut self.outbox);
-                self.after(to);
             }
         }
-        for portal in 0..self.portals.len() {
-            if self.wakes[portal] <= now {
-                self.portals[portal].wake(now, &mut self.outbox);
-                self.after(portal);
+        for place in 0..self.places.len() {
+            if self.places[place].wake <= now {
+                self.at(place, Portal::wake);
             }
         }
         if let Some(download) = &mut self.download {
@@ -154,32 +238,82 @@ impl World {
         }
         if now >= self.next_sample {
             self.next_sample = now + SAMPLE;
-            for (portal, (sum, count)) in self.portals.iter().zip(&mut self.targets) {
-                *sum += portal.target_mbps();
-                *count += 1;
-            }
+            self.sample();
         }
     }
 
-    fn download_receives(&mut self, direction: usize, parcel: Parcel) {
+    /// Something happens at a place, by its own clock. Nothing does where the power is off or the machine asleep.
+    fn at(&mut self, place: usize, happens: impl FnOnce(&mut Portal, Instant, &mut Outbox)) {
+        let at = &mut self.places[place];
+        if !at.on || at.asleep.is_some() {
+            return;
+        }
+        let now = self.now - at.slept;
+        happens(&mut at.portal, now, &mut self.outbox);
+        at.wake = at.portal.next(now) + at.slept;
+        let said = std::mem::take(&mut at.portal.said);
+        if std::mem::take(&mut at.portal.doubts) {
+            self.signalling[place / 2].doubt();
+        }
+        self.send(place / 2, place % 2);
+        let tube = self.tubes[place % 2].conditions();
+        let (delay, loss) = (Duration::from_secs_f64(tube.delay_ms / 1e3), share(&tube.loss));
+        for message in said {
+            self.signalling[place / 2].say(1 - place % 2, message, delay, loss, self.now);
+        }
+    }
+
+    fn send(&mut self, flow: usize, direction: usize) {
+        for (to, what, bytes) in self.outbox.0.drain(..) {
+            self.tubes[direction].enter(flow, bytes, Parcel { flow, to, what }, self.now);
+        }
+    }
+
+    fn download_receives(&mut self, direction: usize, what: What) {
         let Some(download) = &mut self.download else { return };
-        match parcel {
+        match what {
             // The far end acknowledges each segment.
-            Parcel::Segment(number) => self.outbox.send(Parcel::Ack(number), 52),
-            Parcel::Ack(number) => download.acknowledged(number, self.now, &mut self.outbox),
+            What::Segment(number) => self.outbox.send(0, What::Ack(number), ACK_BYTES),
+            What::Ack(number) => download.acknowledged(number, self.now, &mut self.outbox),
             _ => {}
         }
         self.send(DOWNLOAD, 1 - direction);
     }
 
-    fn after(&mut self, portal: usize) {
-        self.send(portal / 2, portal % 2);
-        self.wakes[portal] = self.portals[portal].next(self.now);
+    fn sample(&mut self) {
+        for at in &mut self.places {
+            at.targets.0 += at.portal.target_mbps();
+            at.targets.1 += 1;
+        }
+        let passes = self.tubes.iter().all(|tube| tube.conditions().open && tube.conditions().mbps > 0.0);
+        for pair in 0..self.signalling.len() {
+            let sessions = [0, 1].map(|end| {
+                let at = &self.places[2 * pair + end];
+                (at.on && at.asleep.is_none()).then_some(at.portal.session)
+            });
+            let mut events = vec![];
+            self.signalling[pair].wake(sessions, passes, self.now, &mut events);
+            for (end, event) in events {
+                self.signal(2 * pair + end, event);
+            }
+        }
     }
 
-    fn send(&mut self, flow: usize, direction: usize) {
-        for (parcel, bytes) in self.outbox.0.drain(..) {
-            self.tubes[direction].enter(flow, bytes, (flow, parcel), self.now);
+    fn signal(&mut self, place: usize, event: Event) {
+        self.at(place, |portal, now, out| portal.signal(event, now, out));
+    }
+
+    /// Whether signalling can be used; when it ends so, both ends know at once.
+    pub fn set_signalling(&mut self, available: bool) {
+        for pair in 0..self.signalling.len() {
+            self.signalling[pair].available = available;
+            let mut events = vec![];
+            if !available {
+                self.signalling[pair].hang_up(&mut events);
+            }
+            for (end, event) in events {
+                self.signal(2 * pair + end, event);
+            }
         }
     }
 
@@ -187,18 +321,28 @@ impl World {
     pub fn reports(&mut self) -> Vec<Report> {
         let mut reports = vec![];
         let others: Vec<u64> = self.tubes.iter_mut().map(|tube| tube.take_felt(DOWNLOAD).bytes).collect();
-        for sender in 0..self.portals.len() {
-            let receiver = sender ^ 1;
+        for sender in 0..self.places.len() {
+            let state = self.state(sender ^ 1);
             let felt = self.tubes[sender % 2].take_felt(sender / 2);
-            let requests = self.portals[receiver].connection.keyframe_requests;
-            let (sum, count) = std::mem::take(&mut self.targets[sender]);
+            let at = &mut self.places[sender];
+            let (sum, count) = std::mem::take(&mut at.targets);
+            let target_mbps = at.portal.target_mbps();
+            let keyframes = at.portal.encoder.keyframes;
+            let keyframes_before = std::mem::replace(&mut at.counted.0, keyframes);
+            let far = &mut self.places[sender ^ 1];
+            let (requests, attempts) = (far.portal.figures.incoming.keyframe_requests.get(), far.portal.attempts);
+            let (requests_before, attempts_before) = (far.counted.1, far.counted.2);
+            (far.counted.1, far.counted.2) = (requests, attempts);
             reports.push(Report {
-                seen: self.portals[receiver].screen.take_seen(self.now),
+                seen: far.portal.screen.take_seen(self.now - far.slept),
                 all_bytes: felt.bytes + others[sender % 2],
                 felt,
-                keyframe_requests: requests - std::mem::replace(&mut self.requests[receiver], requests),
+                keyframe_requests: requests - requests_before,
+                keyframes: keyframes - keyframes_before,
+                attempts: attempts - attempts_before,
                 mean_target_mbps: sum / count.max(1) as f64,
-                target_mbps: self.portals[sender].target_mbps(),
+                target_mbps,
+                state,
             });
         }
         for portal in 2..reports.len() {
@@ -206,5 +350,11 @@ impl World {
             reports[portal % 2].all_bytes += bytes;
         }
         reports
+    }
+}
+
+fn share(loss: &Loss) -> f64 {
+    match *loss {
+        Loss::Random(share) | Loss::Bursts { share, .. } => share,
     }
 }

@@ -10,7 +10,8 @@ fn narrow(mbps: f64) -> Conditions {
 fn three_to_one_to_three() {
     let steps = [
         Both(narrow(3.0)),
-        Run(20.0),
+        Run(5.0),
+        Run(15.0),
         Check(Fps(29.0)),
         Path(narrow(1.0)),
         Run(2.0),
