@@ -1,6 +1,5 @@
 //! The measurements, one function each.
 
-use crate::film::Film;
 use crate::machine::Busy;
 use crate::network::Network;
 use crate::probe::{now_ms, summary};
@@ -101,7 +100,7 @@ fn latency(tools: &Tools, setup: &Setup, latency_aim: &'static str, cpu_aim: &'s
 }
 
 fn likeness(tools: &Tools) -> Result<Rows, Trouble> {
-    let setup = Setup { grabs: true, ..Setup::default() };
+    let setup = Setup { grabs: 40, ..Setup::default() };
     let path =
         rig::film(tools, setup.video).ok_or_else(|| Trouble::Skipped("there is no film to compare with".into()))?;
     let mut rig = Rig::prepare(tools, &setup)?;
@@ -115,15 +114,7 @@ fn likeness(tools: &Tools) -> Result<Rows, Trouble> {
     let grabs = rig.grabs.clone();
     drop(rig);
 
-    let mut film = Film::open(&path)?;
-    // The time code and its margin are not the film's.
-    let top = film.width / 10;
-    let mut originals = Vec::with_capacity(film.pictures);
-    for picture in 0..film.pictures {
-        let mut luma = vec![];
-        film.luma(picture, &mut luma)?;
-        originals.push(luma);
-    }
+    let film = ssim::Original::open(&path)?;
     let mut values = vec![];
     for entry in std::fs::read_dir(&grabs)? {
         let path = entry?.path();
@@ -131,14 +122,8 @@ fn likeness(tools: &Tools) -> Result<Rows, Trouble> {
             continue;
         }
         let shown = ssim::luma_of_screen(&std::fs::read(path)?);
-        if shown.len() != film.width * film.height {
-            return Err(Trouble::Failed("the window does not have the film's size".into()));
-        }
-        let best = originals.iter().min_by(|a, b| {
-            let difference = |original: &Vec<u8>| ssim::rough_difference(&shown, original, film.width, top);
-            difference(a).total_cmp(&difference(b))
-        });
-        values.extend(best.map(|original| ssim::ssim(&shown, original, film.width, top)));
+        let value = film.likeness(&shown);
+        values.push(value.ok_or_else(|| Trouble::Failed("the window does not have the film's size".into()))?);
     }
     if values.is_empty() {
         return Err(Trouble::Failed("no picture was grabbed".into()));

@@ -43,22 +43,22 @@ pub struct Probe {
 
 impl Probe {
     /// Watches a picture that is `width` pixels wide in the upper left corner of the framebuffer of the screen whose files are in
-    /// `framebuffer`. With `grabs`, a copy of the framebuffer goes there every half second.
+    /// `framebuffer`. With `grabs`, a copy of the framebuffer goes there every half second, so many times.
     pub fn start(
         tools: &Tools,
         name: &str,
         framebuffer: &Path,
         width: u32,
-        grabs: Option<&Path>,
+        grabs: Option<(&Path, u32)>,
     ) -> Result<Self, Trouble> {
         let log = tools.folder.join(format!("{name}.jsonl"));
         let block = width / 40;
         let mut command = Command::new(tools.tools.join("probe"));
         command.arg("--fb").arg(framebuffer.join("Xvfb_screen0")).arg("--out").arg(&log);
         command.args(["--x", &(4 * block).to_string(), "--y", &block.to_string(), "--block", &block.to_string()]);
-        if let Some(grabs) = grabs {
+        if let Some((grabs, times)) = grabs {
             std::fs::create_dir_all(grabs)?;
-            command.args(["--grab-every", "0.5", "--grab-max", "40", "--grab-dir"]).arg(grabs);
+            command.args(["--grab-every", "0.5", "--grab-max", &times.to_string(), "--grab-dir"]).arg(grabs);
         }
         command.stdout(std::process::Stdio::null());
         let child = Child::start("probe", command, &tools.folder.join(format!("{name}-probe.log")), libc::SIGKILL)?;

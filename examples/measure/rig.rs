@@ -20,8 +20,8 @@ pub struct Setup {
     pub bitrate_bps: u32,
     /// Size of each window; `None` for portals without windows.
     pub window: Option<(u32, u32)>,
-    /// Whether copies of the screens are kept for comparing.
-    pub grabs: bool,
+    /// How many copies of A's screen are kept for comparing: one each half second, from the start on.
+    pub grabs: u32,
     /// Network namespaces that the portals live in, with the address of each.
     pub namespaces: Option<[(String, String); 2]>,
     /// Where signalling listens in a namespace: two pairs of portals need two.
@@ -34,7 +34,7 @@ impl Default for Setup {
             video: (1280, 720),
             bitrate_bps: 2_500_000,
             window: Some((1280, 720)),
-            grabs: false,
+            grabs: 0,
             namespaces: None,
             signaling_port: 7413,
         }
@@ -113,7 +113,7 @@ impl Rig {
                     started => started?,
                 };
                 environment.push(("DISPLAY".to_string(), screen.display().to_string()));
-                let grabs = (setup.grabs && n == 0).then_some(grabs.as_path());
+                let grabs = (setup.grabs > 0 && n == 0).then_some((grabs.as_path(), setup.grabs));
                 let tools = Tools { folder: folder.clone(), ..tools.clone() };
                 probes.push(Probe::start(&tools, &name, &framebuffer, width, grabs)?);
                 screens.push(screen);

@@ -1,5 +1,47 @@
 //! How like its original a shown picture is: structural similarity of luma, in windows of 8x8 pixels that overlap by half.
 
+use crate::Trouble;
+use crate::film::Film;
+use std::path::Path;
+
+/// A film as it was before anybody encoded it.
+pub struct Original {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    pictures: Vec<Vec<u8>>,
+}
+
+impl Original {
+    /// Reads all of it.
+    pub fn open(path: &Path) -> Result<Self, Trouble> {
+        let mut film = Film::open(path)?;
+        let mut pictures = Vec::with_capacity(film.pictures);
+        for picture in 0..film.pictures {
+            let mut luma = vec![];
+            film.luma(picture, &mut luma)?;
+            pictures.push(luma);
+        }
+        Ok(Self { width: film.width, height: film.height, pictures })
+    }
+
+    /// How like the film's picture a shown one is, whichever of them it is. The time code, at the top, is not the film's and does not count.
+    pub fn likeness(&self, shown: &[u8]) -> Option<f64> {
+        let top = self.width / 10;
+        let difference = |original: &&Vec<u8>| rough_difference(shown, original, self.width, top);
+        let best = self.pictures.iter().min_by(|a, b| difference(a).total_cmp(&difference(b)))?;
+        (shown.len() == best.len()).then(|| ssim(shown, best, self.width, top))
+    }
+}
+
+/// Mean and least of some likenesses, for people.
+pub fn spread(values: &[f64]) -> String {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    format!("{mean:.4} ({least:.4}), {} pictures", values.len())
+}
+
 /// Mean structural similarity of two luma planes of the same size, from row `top` on. (Wang et al., 2004, with the flat windows and
 /// constants that are customary for video.)
 pub fn ssim(a: &[u8], b: &[u8], width: usize, top: usize) -> f64 {
@@ -46,6 +88,27 @@ pub fn rough_difference(a: &[u8], b: &[u8], width: usize, top: usize) -> f64 {
     sum as f64 / pixels.max(1) as f64
 }
 
+/// A plane as large as another, bilinear: what a display makes of a picture that was sent smaller.
+pub fn enlarged(plane: &[u8], (width, height): (usize, usize), (to_width, to_height): (usize, usize)) -> Vec<u8> {
+    // Centres of pixels; the place between the two nearest ones in 1/256.
+    let place = |at: usize, from: usize, to: usize| {
+        let at = ((2 * at + 1) as f64 * from as f64 / to as f64 - 1.0).max(0.0) / 2.0;
+        let first = (at as usize).min(from - 1);
+        (first, (first + 1).min(from - 1), ((at - first as f64) * 256.0) as u32)
+    };
+    let mut out = Vec::with_capacity(to_width * to_height);
+    for y in 0..to_height {
+        let (above, below, v) = place(y, height, to_height);
+        for x in 0..to_width {
+            let (left, right, h) = place(x, width, to_width);
+            let pixel = |x: usize, y: usize| u32::from(plane[y * width + x]);
+            let across = |y: usize| pixel(left, y) * (256 - h) + pixel(right, y) * h;
+            out.push(((across(above) * (256 - v) + across(below) * v + 32_768) >> 16) as u8);
+        }
+    }
+    out
+}
+
 /// BT.709 luma in limited range of what a screen shows (blue, green, red, nothing).
 pub fn luma_of_screen(bgrx: &[u8]) -> Vec<u8> {
     let luma = |pixel: &[u8]| {
@@ -85,6 +148,12 @@ mod tests {
         assert!((ssim(&a, &b, 64, 16) - 1.0).abs() < 1e-9);
         assert_eq!(rough_difference(&a, &b, 64, 16), 0.0);
         assert!(rough_difference(&a, &b, 64, 0) > 100.0);
+    }
+
+    #[test]
+    fn enlarging_keeps_flat_areas_and_grades_between() {
+        assert_eq!(enlarged(&[7; 12], (4, 3), (8, 6)), [7; 48]);
+        assert_eq!(enlarged(&[0, 200], (2, 1), (4, 1)), [0, 50, 150, 200]);
     }
 
     #[test]

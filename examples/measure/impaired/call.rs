@@ -53,13 +53,13 @@ pub struct Scene {
 impl Call {
     /// Starts two portals in the namespaces, without windows; does not wait for anything.
     pub fn start(tools: &Tools, signaling_port: u16) -> Result<Self, Trouble> {
-        Self::start_with(tools, None, signaling_port)
+        Self::start_with(tools, Setup { window: None, signaling_port, ..Setup::default() })
     }
 
-    /// The same with windows of this size.
-    pub fn start_with(tools: &Tools, window: Option<(u32, u32)>, signaling_port: u16) -> Result<Self, Trouble> {
-        let namespaces = Some(Network::namespaces());
-        let setup = Setup { window, namespaces, signaling_port, ..Setup::default() };
+    /// Two portals that differ from that: with windows, for instance.
+    pub fn start_with(tools: &Tools, setup: Setup) -> Result<Self, Trouble> {
+        let setup = Setup { namespaces: Some(Network::namespaces()), ..setup };
+        let signaling_port = setup.signaling_port;
         let tools = Tools { folder: tools.folder.join(signaling_port.to_string()), ..tools.clone() };
         let mut rig = Rig::prepare(&tools, &setup)?;
         let watches = [0, 1].map(|n| Watch::start(n, rig.plans[n].config.status.listen)).into();
@@ -187,6 +187,11 @@ impl Shown {
             last: looks.iter().rfind(|look| look.at_ms < to_ms).copied(),
             heights,
         }
+    }
+
+    /// The heights of what was shown, in order.
+    pub fn heights(&self) -> String {
+        heights(&self.heights)
     }
 
     /// How much a figure has grown.

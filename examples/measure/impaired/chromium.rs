@@ -12,6 +12,7 @@ use screen_portal::demo::Child;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Browsers take their time to start.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Its bandwidth estimate begins at 300 kb/s; until it has found its rate.
-const SETTLE_S: f64 = 35.0;
+pub const SETTLE_S: f64 = 35.0;
 const START_S: f64 = 40.0;
 
 /// `getStats`, as far as it is used.
@@ -61,13 +62,14 @@ struct Picture {
 }
 
 /// Two Chromium, the first of which sends.
-struct Browsers {
+pub struct Browsers {
     _child: Child,
     looks: Arc<Mutex<Vec<Look>>>,
 }
 
 impl Browsers {
-    fn start(tools: &Tools) -> Result<Self, Trouble> {
+    /// Starts them, and waits for the first picture. With `grabs`, copies of what is shown go there, one a second.
+    pub fn start(tools: &Tools, grabs: Option<&Path>) -> Result<Self, Trouble> {
         let lacks = |what: &str| Trouble::Skipped(format!("there is no {what}"));
         for program in ["node", "chromium"] {
             let found =
@@ -81,6 +83,10 @@ impl Browsers {
         // The same sort of codec as the portals', and in Chromium the same one: openh264.
         let mut command = Command::new("node");
         command.args([script, "--from", &from, "--to", &to, "--codec", "H264", "--film"]).arg(film.canonicalize()?);
+        if let Some(grabs) = grabs {
+            std::fs::create_dir_all(grabs)?;
+            command.arg("--grabs").arg(grabs.canonicalize()?);
+        }
         command.stdout(Stdio::piped());
         let mut child = Child::start("chromium", command, &tools.folder.join("chromium.log"), libc::SIGTERM)?;
         let output = child.take_output().ok_or_else(|| Trouble::Failed("call.mjs has no output".into()))?;
@@ -214,7 +220,7 @@ pub fn loss_100(tools: &Tools) -> Result<Rows, Trouble> {
 
 fn loss(tools: &Tools, delay_ms: u32) -> Result<Rows, Trouble> {
     let mut scene = Scene::empty(tools, &format!("both delay={delay_ms}"))?;
-    let browsers = Browsers::start(tools)?;
+    let browsers = Browsers::start(tools, None)?;
     scene.run(SETTLE_S)?;
     let mut all = vec![];
     for percent in [2, 5, 10, 20] {
@@ -229,7 +235,7 @@ fn loss(tools: &Tools, delay_ms: u32) -> Result<Rows, Trouble> {
 
 pub fn narrow(tools: &Tools) -> Result<Rows, Trouble> {
     let mut scene = Scene::empty(tools, "both delay=25 rate=3000 q=250")?;
-    let browsers = Browsers::start(tools)?;
+    let browsers = Browsers::start(tools, None)?;
     scene.run(SETTLE_S)?;
     let before = scene.watch(10.0)?;
     scene.network.set("both rate=1000")?;
@@ -270,7 +276,7 @@ pub fn start(tools: &Tools) -> Result<Rows, Trouble> {
     let mut all = vec![];
     for rate_kbps in [3000, 5000] {
         let mut scene = Scene::empty(tools, &format!("both delay=25 rate={rate_kbps} q=250"))?;
-        let browsers = Browsers::start(tools)?;
+        let browsers = Browsers::start(tools, None)?;
         scene.run(START_S)?;
         let pictures = browsers.pictures();
         let first_ms = pictures.first().map_or(f64::NAN, |picture| picture.at_ms);

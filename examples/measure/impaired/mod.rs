@@ -5,6 +5,7 @@
 
 mod call;
 mod chromium;
+mod likeness;
 mod loss;
 mod narrow;
 mod outage;
@@ -16,7 +17,7 @@ mod windows;
 use crate::Case;
 
 /// All of them.
-pub const ALL: [Case; 18] = [
+pub const ALL: [Case; 20] = [
     Case::long(
         "test-network",
         "the test network itself: rate, queue, delay, jitter, loss, bursts",
@@ -32,6 +33,12 @@ pub const ALL: [Case; 18] = [
     Case::long("bursts", "5 % loss in bursts of 8 packets on average, round trip of 50 ms", loss::bursts),
     Case::long("jitter", "delay of 40 ms ± 30 ms each way", loss::jitter),
     Case::long("narrow", "3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms", narrow::steps),
+    Case::long(
+        "narrow-ssim",
+        "likeness of what is shown to the film, 3 → 1 → 3 Mb/s, in a window",
+        likeness::of_portals,
+    ),
+    Case::long("chromium-ssim", "the same of two Chromium", likeness::of_chromium),
     Case::long("narrow-300", "300 kb/s from the start, queue of 250 ms, round trip of 50 ms", narrow::for_ever),
     Case::long(
         "share-tcp",

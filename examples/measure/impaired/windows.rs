@@ -3,11 +3,12 @@
 use super::call::{Call, Scene, Shown};
 use crate::motion::Motion;
 use crate::probe::{Seen, summary};
+use crate::rig::Setup;
 use crate::{Rows, Tools, Trouble, row};
 
 pub fn check(tools: &Tools) -> Result<Rows, Trouble> {
     let mut scene = Scene::empty(tools, "both delay=50 loss=5")?;
-    scene.calls.push(Call::start_with(tools, Some((640, 360)), 7413)?);
+    scene.calls.push(Call::start_with(tools, Setup { window: Some((640, 360)), ..Setup::default() })?);
     scene.calls[0].both_show()?;
     scene.run(10.0)?;
     let (from_ms, to_ms) = scene.watch(tools.seconds as f64)?;

@@ -1,11 +1,13 @@
 // One Chromium sends a film to another by WebRTC, each in a network namespace of its own; what getStats and the page say of it goes to standard
 // output, a line of JSON every 100 ms: {"at": ms, "sender": {...}, "receiver": {...}} with what page.html's look() returns. Ends with SIGTERM.
 //
-//   node call.mjs --from NAMESPACE --to NAMESPACE --film FILE.y4m [--codec H264|VP8] [--bitrate 2500000] [--browser chromium]
+//   node call.mjs --from NAMESPACE --to NAMESPACE --film FILE.y4m [--codec H264|VP8] [--bitrate 2500000] [--browser chromium] [--grabs FOLDER]
+//
+// With --grabs, the luma of what is shown goes into the folder once a second, as MOMENT-WIDTHxHEIGHT.luma.
 //
 // Signalling goes through this process, by the pipes that each browser is controlled through, so that the bad network is only between the two.
 import {spawn} from 'node:child_process';
-import {mkdtempSync, rmSync} from 'node:fs';
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {pathToFileURL, fileURLToPath} from 'node:url';
@@ -77,6 +79,13 @@ const offered = await sender.evaluate(`offer('${options.codec}', ${Number(option
 const answered = await receiver.evaluate(`answer(${JSON.stringify(offered)})`);
 console.log(JSON.stringify({at: Date.now(), started: true}));
 await sender.evaluate(`accept(${JSON.stringify(answered)})`);
+if (options.grabs) {
+  setInterval(async () => {
+    const at = Date.now();
+    const {width, height, luma} = JSON.parse(await receiver.evaluate('grab()'));
+    writeFileSync(join(options.grabs, `${at}-${width}x${height}.luma`), Buffer.from(luma, 'base64'));
+  }, 1000);
+}
 for (;;) {
   const looks = await Promise.all([sender, receiver].map(end => end.evaluate('look()')));
   console.log(`{"at":${Date.now()},"sender":${looks[0]},"receiver":${looks[1]}}`);
