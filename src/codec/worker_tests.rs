@@ -2,8 +2,8 @@
 
 use super::moving::Moving;
 use super::{AccessUnit, decode, encode};
-use crate::media::{Frame, Waker, mailbox};
-use crate::ops::Figures;
+use crate::media::{Frame, Size, Waker, mailbox};
+use crate::ops::{Figures, SizeReason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -29,12 +29,16 @@ struct Bench {
 }
 
 fn bench(queue: usize) -> Bench {
+    bench_of(queue, Size::new(320, 180))
+}
+
+fn bench_of(queue: usize, size: Size) -> Bench {
     let (config, figures) = (encode::Config::default(), Arc::new(Figures::default()));
     let control = Arc::new(encode::Control::new(&config));
     let (frames, receiver) = mailbox::mailbox();
     let (output, units) = mpsc::channel(queue);
     let worker = encode::start(config, receiver, output, control.clone(), figures.clone()).unwrap();
-    Bench { figures, control, frames, units, source: Moving::new(320, 180), worker }
+    Bench { figures, control, frames, units, source: Moving::new(size.width, size.height), worker }
 }
 
 impl Bench {
@@ -154,6 +158,44 @@ fn the_decode_thread_shows_the_newest_and_asks_when_the_stream_is_broken() {
     let begin = Instant::now();
     drop(worker);
     assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn the_size_follows_the_bitrate_and_no_picture_is_lost_on_the_way() {
+    let (full, mut bench) = (Size::new(640, 360), bench_of(256, Size::new(640, 360)));
+    bench.control.set_active(true);
+    let size = |figures: &Figures| Size::new(figures.outgoing.width.get() as u32, figures.outgoing.height.get() as u32);
+    (0..10).for_each(|_| bench.feed());
+    assert_eq!((size(&bench.figures), bench.figures.outgoing.size_changes.get()), (full, 0));
+    assert_eq!(SizeReason::from_code(bench.figures.outgoing.size_reason.get()), Some(SizeReason::Full));
+    std::thread::sleep(Duration::from_millis(900));
+    // Much too little: with the next picture.
+    bench.control.set_target_bps(60_000);
+    bench.feed();
+    let small = size(&bench.figures);
+    assert!(small.pixels() < full.pixels() / 3, "{small}");
+    assert_ne!(bench.figures.outgoing.size_reason.get(), SizeReason::Full.code());
+    (0..5).for_each(|_| bench.feed());
+    std::thread::sleep(Duration::from_millis(900));
+    // And back with a keyframe that is asked for.
+    bench.control.set_target_bps(2_500_000);
+    bench.control.request_keyframe();
+    (0..10).for_each(|_| bench.feed());
+    assert_eq!((size(&bench.figures), bench.figures.outgoing.size_changes.get()), (full, 2));
+
+    // The far end sees every one of them.
+    let units: Vec<AccessUnit> = std::iter::from_fn(|| bench.units.try_recv().ok()).collect();
+    assert_eq!(units.len() as u64, bench.figures.outgoing.encoded.get());
+    let (sender, receiver) = crossbeam_channel::bounded(256);
+    let (remote, _shown) = mailbox::mailbox();
+    let figures = Arc::new(Figures::default());
+    let no_question = Box::new(|| panic!("the stream is whole"));
+    let worker = decode::start(receiver, remote, no_question, Waker::new(), figures.clone(), true).unwrap();
+    units.iter().for_each(|unit| sender.send(unit.clone()).unwrap());
+    wait_for("the pictures", || figures.incoming.decoded.get() == units.len() as u64);
+    assert_eq!((figures.incoming.decode_errors.get(), figures.incoming.width.get()), (0, 640));
+    assert_eq!(units.iter().filter(|unit| unit.keyframe).count(), 3);
+    drop(worker);
 }
 
 fn encode_spacing() -> Duration {
