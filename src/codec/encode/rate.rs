@@ -111,9 +111,11 @@ impl Debt {
         self.seconds = (self.seconds + spent - 1.0 / f64::from(fps)).max(0.0);
     }
 
-    /// The bitrate has changed: what is owed takes that much longer to pay, or shorter.
+    /// The bitrate has changed: what is owed takes that much longer to pay, or shorter. But no more is demanded than leaves room
+    /// for the keyframe of a smaller size; the rest is the pacer's and the path's.
     pub fn change_bitrate(&mut self, from_bps: u32, to_bps: u32) {
-        self.seconds *= f64::from(from_bps) / f64::from(to_bps.max(1));
+        let seconds = self.seconds * f64::from(from_bps) / f64::from(to_bps.max(1));
+        self.seconds = seconds.min(self.seconds.max(Self::LARGEST_SHARE));
     }
 }
 

@@ -181,7 +181,7 @@ impl Stage {
             let unit = encoder.encode(&picture, situation.keyframe)?;
             match &unit {
                 Some(unit) => {
-                    let too_large = unit.keyframe && unit.data.len() > 2 * keyframe_bytes(target_bps);
+                    let too_large = unit.keyframe && unit.data.len() > keyframe_bytes(target_bps) * 3 / 2;
                     if too_large && self.ladder.keyframe_too_large(now) {
                         // Not sent: the smaller one starts a stream of its own.
                         step = self.ladder.choose(situation, now);
