@@ -1,10 +1,19 @@
-//! How fast to send: a delay-gradient controller with a loss term, after the field's published one.
+//! How fast to send: what the path carries is learnt from single pictures, from the delay, from loss, and from what our own
+//! decreases do.
 //!
-//! Google's congestion control (draft-ietf-rmcat-gcc-02; the trendline detector is libwebrtc's) sees a queue grow before it
-//! overflows: pictures then arrive further apart than they were sent. Against the one that `rtc` brings: the slope is
-//! scaled as the threshold expects (without it overuse is never seen), the acknowledged rate is measured on the far end's
-//! clock, and the estimate cannot run away while the source sends less than it may. Beside the gradient, the length of the
-//! standing queue counts: it tells at once when a path has narrowed, and how much there is to drain.
+//! | what is seen | what it means | where |
+//! |---|---|---|
+//! | a picture's packets arrive spread out | that is what the bottleneck carries: the newest picture is a hint, several that agree are a limit | `trains` |
+//! | pictures arrive further apart than they were sent | a queue grows (Google's congestion control, draft-ietf-rmcat-gcc-02) | `trendline` |
+//! | everything arrives later than it could | a queue stands: the path narrowed at once, and there is something to drain | `queue` |
+//! | the queue stays though we yield | another flow holds it: compete as TCP does, or starve | `competition` |
+//! | packets are lost without a queue | radio, or a policer: a trial with less tells which | `loss` |
+//! | the window holds packets back for long | the estimate is too high, though the window keeps the queue short | [`Estimator::held`] |
+//!
+//! From the estimate follow three things. The **target** of the encoder: less headers, repairs, and what the encoder exceeds it
+//! by. The **pace** at which bursts leave, somewhat above what trains have shown, so that keyframes do not flood the path and
+//! trains can show more: each picture probes, so that no packets are sent only to probe. And the **window**: no more is on its way
+//! than a round trip and a little queue can hold, whatever the estimate was a moment ago. `flight` knows what is on its way.
 
 mod competition;
 pub(super) mod flight;
@@ -99,8 +108,11 @@ const PACE_TRAINS: f64 = 1.25;
 /// Beyond the least round trip, this much may be on its way: feedback comes every 50 ms, a picture every 33, and the rest is
 /// the queue that a burst may make.
 const WINDOW: Duration = Duration::from_millis(90);
-/// Before anything is known of the path: somewhat less than TCP begins with (RFC 6928), a quarter of a second at 300 kb/s.
-const FIRST_WINDOW_BYTES: f64 = 10_000.0;
+/// Before anything is known of the path: enough for a train. A sixth of a second at 300 kb/s; on a fast path the first keyframe waits for
+/// the first feedback, 50 ms, whatever this is.
+const FIRST_WINDOW_BYTES: f64 = 6_000.0;
+/// Without a train for so long after the first feedback, pictures are too small for trains.
+const FIRST_TRAIN: Duration = Duration::from_secs(1);
 /// Before anything is known, news is waited for this long: the other direction may be just as narrow.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Never less: a few packets, so that trains can be seen.
@@ -108,8 +120,8 @@ const LEAST_WINDOW_BYTES: f64 = 5_000.0;
 /// When the window has held packets back for this long, the estimate is too high, though no queue shows: the window keeps it
 /// short. A keyframe is held for less.
 const HELD: Duration = Duration::from_millis(250);
-/// An encoder may exceed its target by so much before it is its own fault. What it exceeds is taken off, where the path is full.
-const MOST_OVERSHOOT: f64 = 1.5;
+/// What the encoder exceeds its target by is taken off, where the path is full; up to this, or a keyframe would count too much.
+const MOST_OVERSHOOT: f64 = 1.25;
 /// Weight of the last quarter of a second in what is offered.
 const OFFER_WEIGHT: f64 = 0.3;
 /// Repairs take their share of the path, but leave pictures at least this one.
@@ -135,7 +147,8 @@ pub(super) struct Controller {
     limit: Option<Limit>,
     round_trip: Duration,
     least_round_trip_ms: Least,
-    heard: bool,
+    /// When the first feedback came.
+    heard: Option<Instant>,
     increased: Option<Instant>,
     decreased: Option<Instant>,
     now: Option<Instant>,
@@ -166,7 +179,7 @@ impl Controller {
             limit: None,
             round_trip: FIRST_ROUND_TRIP,
             least_round_trip_ms: Least::default(),
-            heard: false,
+            heard: None,
             increased: None,
             decreased: None,
             now: None,
@@ -210,9 +223,9 @@ impl Controller {
         }
         if let Some(newest) = reports.iter().filter(|report| report.arrived).map(|report| report.departure).max() {
             let sample = now.saturating_duration_since(newest);
-            self.round_trip = if self.heard { (self.round_trip * 7 + sample) / 8 } else { sample };
+            self.round_trip = if self.heard.is_some() { (self.round_trip * 7 + sample) / 8 } else { sample };
             self.least_round_trip_ms.add(now, sample.as_secs_f64() * 1e3);
-            self.heard = true;
+            self.heard.get_or_insert(now);
         }
         self.queue.end_of_report(now);
     }
@@ -402,7 +415,11 @@ impl Estimator for Controller {
             self.least_round_trip_ms.get().unwrap_or(0.0)
         };
         let window = WINDOW.as_secs_f64() + round_trip_ms / 1e3;
-        let window_bytes = if self.heard { carried_bps / 8.0 * window } else { FIRST_WINDOW_BYTES };
+        // The first feedback may be too early to tell anything.
+        let heard = self.heard.zip(self.now).is_some_and(|(first, now)| {
+            self.trains.is_informed() || now.saturating_duration_since(first) > FIRST_TRAIN
+        });
+        let window_bytes = if heard { carried_bps / 8.0 * window } else { FIRST_WINDOW_BYTES };
         Allowance { rate_bps, window_bytes: window_bytes.max(LEAST_WINDOW_BYTES) }
     }
 

@@ -30,7 +30,8 @@
 //! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
 //! | `ice` | STUN, TURN over UDP, TCP and TLS, ICE-TCP: a path through address translation and firewalls |
 //!
-//! Queues: access units to the network wait in the encoder's bounded queue; when it is full the encoder drops to a keyframe.
+//! Queues: packets to the network wait in the pacer; while more than 40 ms of them do, pictures wait in the encoder's queue of one, and
+//! the encoder leaves out what does not fit.
 //! Access units to the decoder wait in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
 //! are full they are dropped up to a keyframe, which is asked for.
 

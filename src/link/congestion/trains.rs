@@ -106,6 +106,11 @@ impl Trains {
         (self.recent.len() == MEDIAN_OF && self.recent.iter().all(agrees)).then_some(median)
     }
 
+    /// Whether any train has told anything yet.
+    pub fn is_informed(&self) -> bool {
+        self.latest_bps().is_some()
+    }
+
     /// What the newest train says, on a path whose trains can be relied on.
     pub fn hint_bps(&self) -> Option<f64> {
         self.latest_bps().filter(|_| self.spread < STEADY)

@@ -11,7 +11,12 @@ use std::time::{Duration, Instant};
 /// Keyframes are several times as large as other pictures: a far end that asks more often than this gets no more of them.
 const MIN_INTERVAL: Duration = Duration::from_millis(150);
 
-/// Calls the encoder for each PLI (RFC 4585) or FIR (RFC 5104), at most every 150 ms.
+/// While more than this waits to be sent, in microseconds at the path's rate, a further keyframe would only wait behind it; what is
+/// asked for is most likely among it. At 300 kb/s the first keyframe takes longer than the far end's patience.
+const ENOUGH_WAITS_US: u64 = 100_000;
+
+/// Calls the encoder for each PLI (RFC 4585) or FIR (RFC 5104), at most every 150 ms. A far end that still needs a keyframe asks
+/// again.
 pub(in crate::link) struct KeyframeRequests {
     notify: Arc<dyn Fn() + Send + Sync>,
     figures: Arc<Figures>,
@@ -34,7 +39,7 @@ impl Stage for KeyframeRequests {
         {
             self.figures.outgoing.keyframe_requests.one();
             let due = self.last.is_none_or(|last| packet.now.saturating_duration_since(last) >= MIN_INTERVAL);
-            if due {
+            if due && self.figures.outgoing.pacer_queue_us.get() < ENOUGH_WAITS_US {
                 self.last = Some(packet.now);
                 (self.notify)();
             }

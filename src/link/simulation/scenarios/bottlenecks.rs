@@ -45,8 +45,7 @@ fn three_to_one_to_three_with_more_to_send() {
             Path(narrow(1.0)),
             Run(2.0),
             Check(LongestGap(500.0)),
-            // The queue is full for a moment, 250 ms; what is lost then is repaired through it.
-            Check(Latency(1.0, 650.0)),
+            Check(Latency(1.0, 400.0)),
             Run(10.0),
             Check(Queue(130.0)),
             Check(MeanTarget(0.8, 1.0)),
@@ -57,6 +56,8 @@ fn three_to_one_to_three_with_more_to_send() {
             Check(MeanTarget(2.5, 2.95)),
             Check(Latency(1.0, 200.0)),
         ];
-        Scenario { ceiling_mbps: 5.0, ..Scenario::default() }.play("3-1-3, 5 Mb/s", &steps);
+        let known_gap =
+            Some("at 2.7 Mb/s the queue overflows before feedback tells; what is lost is repaired through it");
+        Scenario { ceiling_mbps: 5.0, known_gap, ..Scenario::default() }.play("3-1-3, 5 Mb/s", &steps);
     }
 }
