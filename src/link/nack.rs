@@ -185,12 +185,12 @@ impl Nack {
     pub fn due(&mut self, now: Instant, into: &mut Vec<u16>) {
         if self.unseen_at().is_some_and(|at| at <= now)
             && let Some(newest) = &mut self.newest
-            && self.missing.len() < MISSING
         {
             newest.complete = true;
-            newest.sequence = newest.sequence.wrapping_add(1);
-            let sequence = newest.sequence;
-            self.missing.push_back(Missing { unseen: true, ..Missing::new(sequence, now) });
+            if self.missing.len() < MISSING {
+                newest.sequence = newest.sequence.wrapping_add(1);
+                self.missing.push_back(Missing { unseen: true, ..Missing::new(newest.sequence, now) });
+            }
         }
         let repair = self.repair_time();
         for missing in &mut self.missing {
@@ -229,7 +229,7 @@ impl Missing {
             None => self.noticed + reordering.at(self.noticed).mul_f64(1.25).min(MAX_REORDERING),
             // The first of two.
             Some(asked) if self.requests % 2 == 1 => asked + REPEAT,
-            Some(asked) => asked + repair.saturating_sub(REPEAT),
+            Some(asked) => asked + repair.saturating_sub(REPEAT).max(REPEAT),
         }
     }
 }

@@ -204,3 +204,103 @@ impl Playout {
         std::mem::take(&mut self.late)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const INTERVAL_MS: u64 = 33;
+
+    /// Pictures at 30 a second from 1 s on, each `late_ms` of its number after it was taken (on another clock). Returns, for each,
+    /// the age at which it was passed on, and the playout at the end.
+    fn play(count: u64, late_ms: impl Fn(u64) -> u64) -> (Vec<u64>, Playout) {
+        let start = Instant::now();
+        let ms = |at: u64| start + Duration::from_millis(at);
+        let (mut playout, mut ages, mut next) = (Playout::new(start), vec![], 0);
+        let mut came = 0;
+        for now in 1_000.. {
+            while next < count {
+                // What came before it holds a picture back, as in the assembler.
+                came = came.max(1_000 + next * INTERVAL_MS + late_ms(next));
+                if came > now {
+                    break;
+                }
+                let timestamp = (next * INTERVAL_MS * 90) as u32;
+                let (data, captured) = (Bytes::new(), Some(Duration::from_millis(1_000 + next * INTERVAL_MS)));
+                playout.push(Unit { data, keyframe: next == 0, captured, timestamp, first_arrived: ms(now) }, ms(now));
+                next += 1;
+            }
+            while let Some(unit) = playout.pop(ms(now)) {
+                ages.push(now - unit.captured.unwrap().as_millis() as u64);
+            }
+            if ages.len() as u64 == count {
+                break;
+            }
+        }
+        (ages, playout)
+    }
+
+    #[test]
+    fn on_a_lan_nothing_waits() {
+        // Encoding takes 5 to 9 ms, and the first picture, which is large, 60 more.
+        let late = |n: u64| if n == 0 { 65 } else { 5 + n * 7 % 5 };
+        let (ages, playout) = play(900, late);
+        assert_eq!(playout.hold(), Duration::ZERO);
+        assert!((10..900).all(|n| ages[n] == late(n as u64)), "{ages:?}");
+    }
+
+    #[test]
+    fn the_hold_covers_jitter_and_no_more() {
+        // 20 to 80 ms.
+        let (ages, playout) = play(900, |n| 20 + n * 37 % 61);
+        assert!((40..=60).contains(&playout.hold().as_millis()), "{:?}", playout.hold());
+        let steady = &ages[300..];
+        assert!(steady.iter().all(|age| (70..=85).contains(age)), "{steady:?}");
+    }
+
+    #[test]
+    fn repairs_are_covered_where_they_are_usual() {
+        let usual = |n: u64| if n.is_multiple_of(10) { 130 } else { 20 };
+        let rare = |n: u64| if n.is_multiple_of(200) { 120 } else { 20 };
+        assert!((100..=112).contains(&play(600, usual).1.hold().as_millis()));
+        assert_eq!(play(600, rare).1.hold(), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_came_too_late_is_played_faster_and_none_is_left_out() {
+        // The path stops for 100 ms.
+        let (ages, _) = play(200, |n| if (100..103).contains(&n) { 20 + (103 - n) * INTERVAL_MS } else { 20 });
+        assert_eq!(ages.len(), 200);
+        let made_up = ages.iter().skip(100).position(|age| *age == 20).unwrap();
+        assert!((5..9).contains(&made_up), "{:?}", &ages[98..120]);
+        let gaps = ages.windows(2).map(|pair| INTERVAL_MS + pair[1] - pair[0]);
+        assert!(gaps.skip(100).all(|gap| gap >= INTERVAL_MS / 2), "no two at once: {:?}", &ages[98..120]);
+    }
+
+    #[test]
+    fn the_hold_rises_within_a_second_and_is_given_up_within_seconds() {
+        let (ages, _) = play(900, |n| if (300..450).contains(&n) { 20 + n * 97 % 121 } else { 20 });
+        assert!(ages[330..450].iter().all(|age| *age >= 100), "{:?}", &ages[330..450]);
+        assert!(ages[640..].iter().all(|age| *age == 20), "{:?}", &ages[600..660]);
+    }
+
+    #[test]
+    fn never_more_than_the_limit_is_added() {
+        let (ages, playout) = play(900, |n| 20 + n * 97 % 1_000);
+        assert!(playout.hold() <= MAX_HOLD);
+        assert!(ages.iter().all(|age| *age <= 20 + 1_000 + 400));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_begins_anew() {
+        let start = Instant::now();
+        let mut playout = Playout::new(start);
+        for (n, timestamp) in [0, 3_000, 6_000, 4_000_000_000, 4_000_003_000, 10].into_iter().enumerate() {
+            let now = start + Duration::from_millis(33 * n as u64);
+            let unit = Unit { data: Bytes::new(), keyframe: false, captured: None, timestamp, first_arrived: now };
+            playout.push(unit, now);
+            assert!(playout.pop(now + Duration::from_millis(20)).is_some(), "picture {n}");
+        }
+    }
+}

@@ -78,8 +78,12 @@ impl Reception {
     /// Delivers the units that are due, in the order of decoding.
     pub fn poll(&mut self, now: Instant, deliver: &mut impl FnMut(Unit)) {
         self.assembler.set_hold(hold(&self.nack));
-        self.assembler.expire(now, &mut self.units);
         self.settle(now);
+        // Behind a keyframe that ended the waiting there may be a gap that is as old.
+        while self.assembler.deadline().is_some_and(|deadline| deadline <= now) {
+            self.assembler.expire(now, &mut self.units);
+            self.settle(now);
+        }
         while let Some(unit) = self.playout.pop(now) {
             // It is newer than the wish.
             self.wanted &= !unit.keyframe;
@@ -132,9 +136,7 @@ impl Reception {
         if due {
             self.wanted = false;
             self.repeat = !self.repeat;
-            if self.repeat {
-                self.asked = now;
-            }
+            self.asked = now;
         }
         due
     }
