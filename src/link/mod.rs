@@ -32,7 +32,7 @@
 //!
 //! Queues: packets to the network wait in the pacer; while more than 40 ms of them do, pictures wait in the encoder's queue of one, and
 //! the encoder leaves out what does not fit.
-//! Access units to the decoder wait in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
+//! Access units to the decoder wait until they are due, 64 of them and 400 ms at most; then in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
 //! are full they are dropped up to a keyframe, which is asked for.
 
 #[cfg(test)]
