@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 /// How often presented pictures are looked for: the picture's absence is noticed with this much delay at most.
 const TICK: Duration = Duration::from_millis(50);
-/// How often the machine's addresses are looked at, in ticks: four times a second, at 0.06 ms each.
+/// How often the machine's addresses are looked at, in ticks: four times a second, at less than 0.3 ms each.
 const ADDRESS_TICKS: u32 = 5;
 /// How often the far end is told who we are, in ticks: once a second.
 const SLOW_TICKS: u32 = 20;
