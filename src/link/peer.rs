@@ -272,7 +272,7 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
     let (figures, on_target_bps) = (setup.figures.clone(), setup.on_target_bps.clone());
     let limits = Limits {
         floor_bps: f64::from(config.min_bps.min(setup.ceiling_bps)),
-        start_bps: f64::from(setup.ceiling_bps) * f64::from(config.start_percent) / 100.0,
+        start_bps: start_bps(setup),
         ceiling_bps: f64::from(setup.ceiling_bps),
     };
     let estimator = Published {
@@ -320,6 +320,16 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         .build()
         .await?;
     Ok(Arc::new(connection))
+}
+
+/// Where the estimate begins. What the last connection found is believed where it is less: most often the path is the same, and if
+/// it has become a better one, that shows within a second.
+fn start_bps(setup: &Setup) -> f64 {
+    let configured = f64::from(setup.ceiling_bps) * f64::from(setup.config.start_percent) / 100.0;
+    match setup.figures.outgoing.estimate_bps.get() {
+        0 => configured,
+        known => configured.min(known as f64),
+    }
 }
 
 impl Shared {
