@@ -211,7 +211,9 @@ impl Nack {
     }
 
     fn unseen_at(&self) -> Option<Instant> {
-        let newest = self.newest.filter(|newest| !newest.complete)?;
+        // With no room for one more it is never due: a time that has come and passes without anything being done would make the
+        // receiving task spin.
+        let newest = self.newest.filter(|newest| !newest.complete && self.missing.len() < MISSING)?;
         let pause = self.pause.at(newest.arrived).mul_f64(1.5) + MIN_PAUSE;
         (pause < MAX_PAUSE).then(|| newest.arrived + pause)
     }
@@ -231,5 +233,22 @@ impl Missing {
             Some(asked) if self.requests % 2 == 1 => asked + REPEAT,
             Some(asked) => asked + repair.saturating_sub(REPEAT).max(REPEAT),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found while a fuzz target was looked into: a gap that fills the account, and behind it a picture that is not complete.
+    #[test]
+    fn a_full_account_has_nothing_more_to_do() {
+        let (mut nack, start, mut due) = (Nack::default(), Instant::now(), vec![]);
+        nack.received(0, 0, true, start);
+        nack.received(MISSING as u16 + 1, 3000, false, start);
+        let later = start + MAX_PAUSE;
+        nack.due(later, &mut due);
+        assert_eq!(due.len(), MISSING);
+        assert!(nack.deadline().is_some_and(|at| at > later), "asks to be polled in vain");
     }
 }
