@@ -87,12 +87,10 @@ figures! {
         Gauge loss_ppm,
         /// The bitrate in bits per second that the congestion controller thinks the path carries.
         Gauge estimate_bps,
-        /// The rate in bits per second of all RTP really sent, repairs and probes included.
+        /// The rate in bits per second of all RTP really sent, repairs included.
         Gauge send_rate_bps,
         /// The time in microseconds that a packet waits in the pacer now.
         Gauge pacer_queue_us,
-        /// Times the congestion controller probed whether the path carries more.
-        Counter probes,
         /// Pictures per second that the encoder is to make now.
         Gauge fps,
         /// Why pictures have the size that they have: the code of a [`SizeReason`].
