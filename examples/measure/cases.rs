@@ -2,6 +2,7 @@
 
 use crate::machine::Busy;
 use crate::network::Network;
+use crate::original::Original;
 use crate::probe::{now_ms, summary};
 use crate::rig::{self, PATIENCE, Rig, Setup};
 use crate::ssim;
@@ -114,7 +115,7 @@ fn likeness(tools: &Tools) -> Result<Rows, Trouble> {
     let grabs = rig.grabs.clone();
     drop(rig);
 
-    let film = ssim::Original::open(&path)?;
+    let film = Original::open(&path)?;
     let mut values = vec![];
     for entry in std::fs::read_dir(&grabs)? {
         let path = entry?.path();

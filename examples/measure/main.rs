@@ -13,6 +13,7 @@ mod impaired;
 mod machine;
 mod motion;
 mod network;
+mod original;
 mod probe;
 mod rig;
 mod ssim;

@@ -3,8 +3,9 @@
 use super::call::{Call, Scene, Shown};
 use super::chromium::{self, Browsers};
 use super::narrow::STEP_S;
+use crate::original::Original;
 use crate::rig::{Setup, film};
-use crate::ssim::{Original, enlarged, luma_of_screen, spread};
+use crate::ssim::{enlarged, luma_of_screen, spread};
 use crate::{Rows, Tools, Trouble, row};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

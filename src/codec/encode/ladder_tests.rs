@@ -184,7 +184,7 @@ fn what_wavers_around_a_threshold_does_not_flap() {
         for kbps in (10..60).map(|n| 50.0 * f64::from(n)) {
             let mut run = Run::new(HD);
             run.send(10.0, content, kbps);
-            let wavering = |n: u32| if n / 60 % 2 == 0 { kbps * 1.1e3 } else { kbps * 0.9e3 };
+            let wavering = |n: u32| if (n / 60).is_multiple_of(2) { kbps * 1.1e3 } else { kbps * 0.9e3 };
             let changes = run.changes_of(|run| _ = run.send_with(300.0, content, wavering));
             assert!(changes.len() <= 3, "{kbps} kb/s: {changes:?}");
         }
