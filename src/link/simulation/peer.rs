@@ -24,8 +24,8 @@ const DISCONNECTED: Duration = Duration::from_millis(600);
 const PING: Duration = Duration::from_millis(500);
 const FIRST_PINGS: (u32, Duration) = (5, Duration::from_millis(40));
 const CHANNEL_BYTES: usize = 140;
-/// SCTP's timer when nothing is acknowledged.
-const CHANNEL_PATIENCE: Duration = Duration::from_secs(1);
+/// Single losses do not stop SCTP; a silence like this does, and its timer doubles.
+const CHANNEL_PATIENCE: Duration = Duration::from_secs(3);
 const CHANNEL_REPEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// What a peer connection reports.

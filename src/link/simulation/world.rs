@@ -158,10 +158,16 @@ impl World {
         let at = &mut self.places[place];
         at.on = on;
         if on {
-            let portal = Portal::new(&self.setup, place.is_multiple_of(2), &mut self.random, self.base, self.now);
+            if let Some(since) = at.asleep.take() {
+                at.slept += self.now - since;
+                at.portal.slept(self.now - since);
+            }
+            // Its clock goes on where it was.
+            let (base, now) = (self.base - at.slept, self.now - at.slept);
+            let portal = Portal::new(&self.setup, place.is_multiple_of(2), &mut self.random, base, now);
             let before = std::mem::replace(&mut at.portal, portal);
             at.portal.screen = before.screen.restarted();
-            (at.wake, at.asleep, at.slept, at.counted) = (self.now, None, Duration::ZERO, (0, 0, 0));
+            (at.wake, at.counted) = (self.now, (0, 0, 0));
         }
     }
 

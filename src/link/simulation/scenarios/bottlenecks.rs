@@ -23,12 +23,13 @@ fn less_than_the_ceiling() {
         let steps = [
             Both(Conditions { mbps, ..path(40.0) }),
             Run(5.0),
-            Check(FirstWithin(2.0)),
+            // Finding each other and the handshakes take a second of it.
+            Check(FirstWithin(3.0)),
             Run(60.0),
             Check(Fps(29.0)),
-            Check(Latency(0.95, 250.0)),
+            Check(Latency(0.95, 260.0)),
             Check(Lost(0.001)),
-            Check(MeanTarget(0.83 * mbps, 0.97 * mbps)),
+            Check(MeanTarget(0.8 * mbps, 0.97 * mbps)),
         ];
         Scenario { ceiling_mbps: 5.0, ..Scenario::default() }.play(&format!("{mbps} Mb/s"), &steps);
     }
