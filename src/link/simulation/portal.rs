@@ -197,10 +197,10 @@ impl Portal {
         if self.ticks.is_multiple_of(ADDRESS_TICKS) && std::mem::take(&mut self.addresses_changed) {
             self.handle(Event::AddressesChanged { gone: true }, now, out);
         }
-        if self.ticks == 0 {
-            if let Some(peer) = self.using.and_then(|id| self.peers.get_mut(&id)) {
-                peer.say(What::Presence, now, out);
-            }
+        if self.ticks == 0
+            && let Some(peer) = self.using.and_then(|id| self.peers.get_mut(&id))
+        {
+            peer.say(What::Presence, now, out);
         }
         let heard = self.using.and_then(|id| self.peers.get(&id)).and_then(|peer| peer.heard);
         let packets = self.figures.incoming.packets.get() + self.figures.incoming.reports.get();
