@@ -29,6 +29,8 @@ const STEADY: Duration = Duration::from_secs(12);
 const REQUESTS_PER_S: f64 = 11.0;
 /// Keyframes made per second, by `KeyframeSpacing`.
 const KEYFRAMES_PER_S: f64 = 4.0;
+/// What waits in the pacer would take so long to send at the most: a keyframe made at the ceiling, sent at the floor.
+const PACER: Duration = Duration::from_secs(5);
 /// Connections begun: at most so many at once, and then with back-off.
 const ATTEMPTS: (u64, f64) = (8, 0.5);
 
@@ -206,8 +208,30 @@ fn limits(world: &mut World, setup: &Setup, aloud: bool, wrong: &mut dyn FnMut(S
         }
     }
     for place in 0..2 {
+        let waits = Duration::from_micros(world.portal(place).figures.outgoing.pacer_queue_us.get());
+        if waits > PACER {
+            wrong(format!("{waits:?} in the pacer of {place}"));
+        }
         world.portal(place).screen.violations.iter().for_each(|what| wrong(what.clone()));
     }
+}
+
+#[test]
+fn the_same_seed_is_the_same_network() {
+    let seen = |seed| {
+        let mut world = World::new(Setup::with_ceiling(2.5), seed);
+        let path = Conditions {
+            mbps: 2.0,
+            loss: Loss::Random(0.05),
+            jitter: Jitter::Each { ms: 5.0 },
+            ..good(&mut Random::new(1))
+        };
+        (0..2).for_each(|direction| world.set(direction, path));
+        world.run(Duration::from_secs(20));
+        format!("{:?}", world.reports())
+    };
+    assert_eq!(seen(1), seen(1));
+    assert_ne!(seen(1), seen(2));
 }
 
 fn number(variable: &str) -> Option<u64> {
