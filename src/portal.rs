@@ -156,8 +156,8 @@ impl Portal {
             Some(far_end) => {
                 let signaling = signaling::start(&config.signaling, &identity, far_end, Arc::clone(&figures))?;
                 let (outgoing, events, running) = signaling.split();
-                let (on_keyframe, on_target, on_active) =
-                    (Arc::clone(&encoder_control), Arc::clone(&encoder_control), Arc::clone(&encoder_control));
+                let (on_keyframe, on_target) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
+                let (on_active, on_held) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
                 let (on_view, doubt) = (Arc::clone(&board), running.controls());
                 let ports = link::Ports {
                     units_out,
@@ -166,6 +166,7 @@ impl Portal {
                     on_keyframe_request: Arc::new(move || on_keyframe.request_keyframe()),
                     on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
                     on_active: Arc::new(move |active| on_active.set_active(active)),
+                    on_held: Arc::new(move |held| on_held.set_held(held)),
                     on_view: Box::new(move |status| on_view.link(status)),
                     signaling: (outgoing, events),
                     on_doubt: Arc::new(move || doubt.doubt()),

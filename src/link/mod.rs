@@ -150,6 +150,8 @@ pub struct Ports {
     pub on_target_bps: Arc<dyn Fn(u32) + Send + Sync>,
     /// Whether there is somebody to send to. At the beginning there is not.
     pub on_active: Arc<dyn Fn(bool) + Send + Sync>,
+    /// Whether a picture that is encoded now would have to wait in front of the network, and is better left out.
+    pub on_held: Arc<dyn Fn(bool) + Send + Sync>,
     /// The link's status has changed.
     pub on_view: Box<dyn Fn(Status) + Send + Sync>,
     /// To and from the far end's signalling.

@@ -21,10 +21,11 @@ pub(super) struct Path {
 }
 
 /// Sends until the encoder's queue ends. Without a path, and on a new one until a keyframe comes, units are dropped and counted.
-/// When the network is behind, nothing is taken out of the encoder's queue; it fills, and the encoder leaves pictures out.
+/// When the network is behind, nothing is taken out of the encoder's queue, and the encoder is told to leave pictures out (`on_held`).
 pub(super) async fn run(
     mut units: mpsc::Receiver<AccessUnit>,
     paths: watch::Receiver<Option<Path>>,
+    on_held: Arc<dyn Fn(bool) + Send + Sync>,
     figures: Arc<Figures>,
     clock: PortalClock,
 ) {
@@ -33,8 +34,10 @@ pub(super) async fn run(
     let mut packets = Vec::new();
     loop {
         while let Some(backlog) = behind(&paths) {
+            on_held(true);
             backlog.less().await;
         }
+        on_held(false);
         let Some(unit) = units.recv().await else { break };
         let Some(path) = paths.borrow().clone() else {
             started = false;

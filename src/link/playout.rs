@@ -4,6 +4,7 @@
 //! last seconds is the base; what others take longer is their lateness: jitter, queues, and repairs of lost packets. The hold is
 //! that lateness which all but a few in a hundred keep to, and each picture is due at its capture time + base + hold. So motion is
 //! even, and the delay is no longer than this network makes necessary: none at all where pictures come within a few milliseconds.
+//! Lateness that does not come again is no reason for a hold: a path that has narrowed drains its queue once, within a second.
 //! The capture time comes from the RTP timestamp; what the two clocks differ by is in every transit alike and cancels out.
 //!
 //! The hold rises within a few pictures and falls slowly, by less than is seen. Pictures that come after they were due, as behind a
@@ -21,6 +22,8 @@ pub(super) const MAX_HOLD: Duration = Duration::from_millis(400);
 const MEMORY: Duration = Duration::from_secs(4);
 /// Transits remembered at most, those of [`MEMORY`] at 60 pictures a second.
 const TRANSITS: usize = 240;
+/// Lateness counts from the third of the last seconds on in which it was seen.
+const RECURRING: usize = 3;
 /// The share of pictures that may come later than the hold.
 const LATE_SHARE: f64 = 0.03;
 /// Lateness below this is not worth a hold: two thirds of a refresh of the display.
@@ -140,7 +143,8 @@ impl Playout {
         let kept = (self.sorted.len() - 1).saturating_sub(late);
         let (before, usual, _) = self.sorted.select_nth_unstable(kept);
         let base_us = before.iter().copied().min().unwrap_or(*usual).min(*usual);
-        let lateness_us = (*usual - base_us).min(MAX_HOLD.as_micros() as i64);
+        let recurring_us = recurring(&self.transits, now).unwrap_or(base_us);
+        let lateness_us = (recurring_us.min(*usual) - base_us).min(MAX_HOLD.as_micros() as i64);
         let wanted_us = if lateness_us > NEGLIGIBLE_US { lateness_us } else { 0 };
         if self.transits.len() > 1 && base_us > self.base_us {
             // The path has become longer and all pictures come later: they are not to wait twice for that.
@@ -205,6 +209,19 @@ impl Playout {
     }
 }
 
+/// The longest transit that was reached in [`RECURRING`] of the last seconds; `None` before there were so many.
+fn recurring(transits: &VecDeque<(Instant, i64)>, now: Instant) -> Option<i64> {
+    let mut longest = [i64::MIN; MEMORY.as_secs() as usize + 1];
+    for (came, transit_us) in transits {
+        let second = now.saturating_duration_since(*came).as_secs() as usize;
+        if let Some(longest) = longest.get_mut(second) {
+            *longest = (*longest).max(*transit_us);
+        }
+    }
+    longest.sort_unstable();
+    Some(longest[longest.len() - RECURRING]).filter(|transit_us| *transit_us != i64::MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +265,15 @@ mod tests {
         let (ages, playout) = play(900, late);
         assert_eq!(playout.hold(), Duration::ZERO);
         assert!((10..900).all(|n| ages[n] == late(n as u64)), "{ages:?}");
+    }
+
+    #[test]
+    fn a_queue_that_drains_once_is_no_reason_for_a_hold() {
+        // The path narrows: for 0.8 s each picture waits, up to 0.4 s.
+        let late = |n: u64| if (300..325).contains(&n) { 20 + (n - 300).min(325 - n) * 33 } else { 20 };
+        let (ages, playout) = play(600, late);
+        assert_eq!(playout.hold(), Duration::ZERO);
+        assert!(ages[345..].iter().all(|age| *age <= 21), "{:?}", &ages[300..360]);
     }
 
     #[test]

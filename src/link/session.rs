@@ -97,7 +97,8 @@ impl Session {
         let (_, no_events) = mpsc::channel(1);
         let units = std::mem::replace(&mut ports.units_out, nothing);
         let mut signals = std::mem::replace(&mut ports.signaling.1, no_events);
-        let sending = tokio::spawn(outgoing::run(units, paths_out, setup.figures.clone(), setup.clock));
+        let sending =
+            tokio::spawn(outgoing::run(units, paths_out, ports.on_held.clone(), setup.figures.clone(), setup.clock));
         let now = Instant::now();
         let mut session = Self {
             machine: Machine::new(role, rand::random, now),

@@ -57,6 +57,7 @@ impl FarEnd {
             on_keyframe_request: Arc::new(move || on_keyframe.request_keyframe()),
             on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
             on_active: Arc::new(move |active| on_active.set_active(active)),
+            on_held: Arc::new(|_| {}),
             on_view: Box::new(move |status| {
                 println!("second portal: {status:?}");
                 shown.lock().unwrap().push(status.slate);

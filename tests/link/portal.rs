@@ -121,6 +121,7 @@ fn start(
             let target_bps = target_bps.clone();
             Arc::new(move |bps| target_bps.store(bps, Relaxed))
         },
+        on_held: Arc::new(|_| {}),
         on_active: {
             let (active, keyframe) = (active.clone(), keyframe.clone());
             Arc::new(move |on| {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 #[derive(Debug)]
 pub struct Control {
     active: AtomicBool,
+    held: AtomicBool,
     keyframe: AtomicBool,
     target_bps: AtomicU32,
 }
@@ -14,7 +15,12 @@ impl Control {
     /// Nobody wants pictures yet; the target is the configured bitrate.
     pub fn new(config: &super::Config) -> Self {
         let target_bps = AtomicU32::new(config.bitrate_bps);
-        Self { active: AtomicBool::new(false), keyframe: AtomicBool::new(false), target_bps }
+        Self {
+            active: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            keyframe: AtomicBool::new(false),
+            target_bps,
+        }
     }
 
     /// Asks for a keyframe. Requests that come within a quarter of a second get one.
@@ -30,6 +36,16 @@ impl Control {
     /// Whether anybody wants pictures. While nobody does, nothing is encoded; it begins again with a keyframe.
     pub fn set_active(&self, active: bool) {
         self.active.store(active, Relaxed);
+    }
+
+    /// Whether a picture that is encoded now would have to wait in front of the network. Meanwhile pictures are left out: a newer
+    /// one is worth more when there is room again.
+    pub fn set_held(&self, held: bool) {
+        self.held.store(held, Relaxed);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Relaxed)
     }
 
     pub(super) fn is_active(&self) -> bool {

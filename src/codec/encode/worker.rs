@@ -120,7 +120,7 @@ impl Stage {
             return;
         }
         // The only sender: where there is a place now, there is one when the picture is encoded.
-        if self.output.capacity() == 0 {
+        if self.control.is_held() || self.output.capacity() == 0 {
             self.figures.outgoing.dropped_before_send.one();
             return;
         }

@@ -150,7 +150,7 @@ impl Portal {
         if now >= self.next_capture {
             self.next_capture += Duration::from_secs(1) / FPS;
             // The queue between encoder and link holds one.
-            let full = self.is_behind() && !self.encoding.is_empty();
+            let full = self.is_behind();
             let picture = if full { None } else { self.encoder.capture(self.active, &self.wishes, now) };
             self.encoding.extend(picture.map(|picture| (now + ENCODING, picture)));
         }
