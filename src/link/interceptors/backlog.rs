@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// With more than this waiting, in time that it takes to send, a further picture would only get older: it is better left out
-/// before it is encoded. A little more than the interval of pictures, so that an ordinary one never meets its predecessor here.
-const ENOUGH: Duration = Duration::from_millis(40);
+/// before it is encoded. A picture is paced over less than the interval of pictures, so nothing of an ordinary one is left when the
+/// next is due: what is then still here is behind already.
+const ENOUGH: Duration = Duration::from_millis(15);
 /// Whoever waits looks again after so long, whatever he is told: a connection that dies must not hold up its successor.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
