@@ -1,12 +1,12 @@
 //! What is done about the packets of one remote track: what is waited for, what is asked for, when a picture is due.
 //!
 //! Pure: packets and the time go in; whole access units, and what the far end should be told, come out. The task around it is
-//! [`super::incoming`]. A caller pushes each packet, and after each, and whenever [`Reception::deadline`] has come, asks for all that
+//! `link::incoming`. A caller pushes each packet, and after each, and whenever [`Reception::deadline`] has come, asks for all that
 //! is due: [`Reception::poll`], [`Reception::repairs_due`] and [`Reception::keyframe_due`].
 //!
 //! | what is missing | is |
 //! |---|---|
-//! | at once | asked for again (see [`super::nack`]), and everything behind it waits |
+//! | at once | asked for again (see `link::nack`), and everything behind it waits |
 //! | after three repairs that should have come, or two when a third would come too late to be presented in time | no longer relied upon: a keyframe is asked for |
 //! | when the keyframe had the time to come | given up, with all pictures up to the next keyframe |
 //!

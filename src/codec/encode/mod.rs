@@ -1,6 +1,6 @@
 //! Pictures to H.264: constrained baseline, low delay, a bitrate that is held, keyframes on request.
 //!
-//! What is too large or too fast for the bitrate is encoded smaller: the worker asks [`ladder`] for each picture.
+//! What is too large or too fast for the bitrate is encoded smaller: the worker asks `ladder` for each picture.
 
 mod buffers;
 mod control;

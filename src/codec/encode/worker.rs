@@ -26,7 +26,7 @@ const STOP_WITHIN: Duration = Duration::from_millis(50);
 const FIRST_FPS: f32 = 30.0;
 
 /// Starts the thread `encode`: takes the newest picture from `frames`, makes it as small as the bitrate wants it (see
-/// [`super::ladder`]), encodes it and puts it into `output`.
+/// `ladder`), encodes it and puts it into `output`.
 ///
 /// While `output` is full the link is behind: pictures are then left out before they are encoded, so that nothing that was
 /// encoded is ever dropped and the stream stays whole without a keyframe. The thread ends when the other end of `frames` or
