@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     static OFFER: OnceLock<String> = OnceLock::new();
     let now = Instant::now();
-    let good = OFFER.get_or_init(|| fuzzing::connection(now).create_offer(now, None).expect("an offer").sdp);
+    let good = OFFER.get_or_init(|| fuzzing::connection(now).create_offer(None).expect("an offer").sdp);
     let [kind, at_high, at_low, length, rest @ ..] = bytes else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
     let sdp = if kind % 4 == 0 {
@@ -32,7 +32,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     // The same for a candidate that comes by itself.
     let _ = connection.add_remote_candidate(RTCIceCandidateInit { candidate: text.into(), ..Default::default() });
-    if let Ok(answer) = connection.create_answer(now, None) {
+    if let Ok(answer) = connection.create_answer(None) {
         let _ = connection.set_local_description(now, answer);
     }
     let _ = connection.handle_timeout(now + Duration::from_millis(100));

@@ -20,10 +20,10 @@ fn socket() -> Socket {
     let now = Instant::now();
     let (mut ours, mut theirs) =
         (screen_portal::link::fuzzing::connection(now), screen_portal::link::fuzzing::connection(now));
-    let offer = ours.create_offer(now, None).expect("an offer");
+    let offer = ours.create_offer(None).expect("an offer");
     ours.set_local_description(now, offer.clone()).expect("our own offer");
     theirs.set_remote_description(now, offer).expect("a good offer");
-    let answer = theirs.create_answer(now, None).expect("an answer");
+    let answer = theirs.create_answer(None).expect("an answer");
     theirs.set_local_description(now, answer.clone()).expect("our own answer");
     ours.set_remote_description(now, answer).expect("a good answer");
     Socket { connection: ours, now, used: 0 }
