@@ -25,7 +25,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         _ => {
             let mut from = rest;
             if let Ok(header) = y4m::Header::read(&mut from) {
-                assert!(header.size.is_valid(), "{header:?}");
+                // Odd sizes in a file lose a column or a row.
+                assert!(header.format.size.is_valid(), "{header:?}");
             }
         }
     }
