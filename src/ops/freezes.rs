@@ -36,7 +36,8 @@ pub(super) struct Freezes {
     /// Since when the picture that is seen now has been there. `None` while a slate is.
     seen: Option<Instant>,
     cover: Option<Cover>,
-    any_picture: bool,
+    /// There has been a picture to see. Before that nothing can be interrupted.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,6 @@ impl Freezes {
 
     /// A new picture was presented. Returns how long the one before it stood frozen, if it did.
     pub fn presented(&mut self, now: Instant) -> Option<Duration> {
-        self.any_picture = true;
         if self.cover.is_some() {
             return None;
         }
@@ -66,6 +66,7 @@ impl Freezes {
         let interrupts = match slate {
             Slate::Hidden => {
                 if self.cover.take().is_some() {
+                    self.begun = true;
                     self.seen = Some(now);
                 }
                 return None;
@@ -84,7 +85,7 @@ impl Freezes {
         let Some(cover) = &mut self.cover else { return Duration::ZERO };
         let passed = now.saturating_duration_since(cover.since);
         cover.since = cover.since.max(now);
-        if cover.interrupts && self.any_picture { passed } else { Duration::ZERO }
+        if cover.interrupts && self.begun { passed } else { Duration::ZERO }
     }
 
     /// Takes a gap into the mean and judges it.
@@ -189,7 +190,10 @@ mod tests {
         let mut freezes = Freezes::new(start);
         let later = start + Duration::from_secs(20);
         assert_eq!(freezes.interrupted(later), Duration::ZERO);
+        // The first picture is presented a little before the slate goes.
         assert_eq!(freezes.presented(later), None);
+        let later = later + Duration::from_millis(200);
+        assert_eq!(freezes.interrupted(later), Duration::ZERO);
         assert_eq!(freezes.shows(Slate::Hidden, later), None);
         // Four gaps say nothing about what is usual.
         for n in 1..=3 {

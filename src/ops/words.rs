@@ -53,7 +53,7 @@ fn from_there(snapshot: &Snapshot) -> Vec<String> {
         0 => String::new(),
         _ => format!(", {:.0} % repaired", 100.0 * minute.recovered_packets as f64 / missing as f64),
     };
-    lines.push(format!("last minute: {:.1} % of packets missing{repaired}", 100.0 * minute.missing()));
+    lines.push(format!("last minute: {} missing{repaired}", packets(minute.missing())));
     let mut still = match minute.freezes {
         0 => "last minute: no freezes".to_owned(),
         1 => format!("last minute: 1 freeze, {:.1} s", seconds(minute.frozen_ms)),
@@ -97,7 +97,7 @@ fn to_there(snapshot: &Snapshot) -> Vec<String> {
         0 => String::new(),
         refused => format!(", {refused} refused"),
     };
-    lines.push(format!("{:.1} % of packets missing there", values.loss_ppm as f64 / 1e4));
+    lines.push(format!("{} missing there", packets(values.loss_ppm as f64 / 1e6)));
     lines.push(format!("last minute: {} packets sent again{refused}", minute.retransmitted_packets));
     lines
 }
@@ -118,6 +118,15 @@ fn rate(bps: f64) -> String {
 
 fn bits(bps: u64) -> String {
     rate(bps as f64)
+}
+
+/// A share of the packets.
+fn packets(share: f64) -> String {
+    match share {
+        0.0 => "no packets".to_owned(),
+        _ if share < 0.001 => "under 0.1 % of packets".to_owned(),
+        _ => format!("{:.1} % of packets", 100.0 * share),
+    }
 }
 
 /// Milliseconds with the digits that matter.
@@ -214,6 +223,14 @@ mod tests {
         assert_eq!(words.from_there, ["nothing shown yet"]);
         assert_eq!(words.to_there, ["nothing sent yet"]);
         assert_eq!(words.link, ["path unknown", "round trip unknown, quality unknown"]);
+    }
+
+    #[test]
+    fn a_share_is_never_shown_as_nothing() {
+        let shares = [0.0, 1e-9, 0.000_99, 0.001, 0.013, 1.0].map(packets);
+        let words = ["no packets", "under 0.1 % of packets", "under 0.1 % of packets"];
+        assert_eq!(shares[..3], words);
+        assert_eq!(shares[3..], ["0.1 % of packets", "1.3 % of packets", "100.0 % of packets"]);
     }
 
     #[test]
