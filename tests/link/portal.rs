@@ -102,7 +102,7 @@ fn start(
         }
     };
     let controls = running.as_ref().map(signaling::Running::controls);
-    let keyframe = Arc::new(AtomicBool::new(true));
+    let (keyframe, held) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let (keyframes_asked, target_bps) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (active, presenting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
     let delivered = Arc::new(Mutex::new(vec![]));
@@ -121,7 +121,10 @@ fn start(
             let target_bps = target_bps.clone();
             Arc::new(move |bps| target_bps.store(bps, Relaxed))
         },
-        on_held: Arc::new(|_| {}),
+        on_held: {
+            let held = held.clone();
+            Arc::new(move |on| held.store(on, Relaxed))
+        },
         on_active: {
             let (active, keyframe) = (active.clone(), keyframe.clone());
             Arc::new(move |on| {
@@ -146,7 +149,8 @@ fn start(
             let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / PER_SECOND));
             for number in 1.. {
                 ticks.tick().await;
-                if !active.load(Relaxed) {
+                // As the encoder does: what would only wait is left out before it is encoded, and nothing refers to it.
+                if !active.load(Relaxed) || held.load(Relaxed) {
                     continue;
                 }
                 let key = keyframe.swap(false, Relaxed);
