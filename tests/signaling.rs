@@ -363,7 +363,7 @@ async fn what_goes_wrong_is_said() {
 fn the_documented_examples_are_real() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/signaling.md")).unwrap();
     let examples: Vec<_> = text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let types = ["hello", "proof", "offer", "answer", "bye"];
+    let types = ["hello", "proof", "offer", "answer", "candidate", "bye"];
     assert_eq!(examples.len(), types.len());
     let (smaller, larger) = identities();
     for (example, wanted) in examples.iter().zip(types) {
