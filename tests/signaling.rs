@@ -361,7 +361,7 @@ async fn what_goes_wrong_is_said() {
 /// Every example of the documentation is what it says it is.
 #[test]
 fn the_documented_examples_are_real() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/signaling.md")).unwrap();
+    let text = std::fs::read_to_string("docs/signaling.md").unwrap();
     let examples: Vec<_> = text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let types = ["hello", "proof", "offer", "answer", "candidate", "bye"];
     assert_eq!(examples.len(), types.len());

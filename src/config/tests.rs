@@ -3,7 +3,7 @@
 use super::*;
 use std::path::{Path, PathBuf};
 
-const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/portal.toml");
+const REFERENCE: &str = "config/portal.toml";
 
 fn load(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str, &str)]) -> Result<Config, Error> {
     let folder = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ pub fn inside(test: &str, options: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    let rig = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rig/vm-run");
+    let rig = Path::new("tests/rig/vm-run");
     if !cache().join("uml/linux").exists() {
         println!("skipped: no kernel for the rig; see tests/rig/README.md");
         return false;
@@ -47,7 +47,7 @@ fn cache() -> PathBuf {
 /// The program that plays a USB camera.
 fn usb_camera() -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uvccam");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rig/uvccam.rs");
+    let source = Path::new("tests/rig/uvccam.rs");
     if !program.exists() {
         let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
         let built = Command::new(rustc)

@@ -25,7 +25,7 @@ impl Network {
     pub fn start() -> Result<Self, String> {
         let program = tempfile::tempdir().map_err(|error| error.to_string())?;
         let path = program.path().join("netsim");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/netsim.c");
+        let source = "tests/tools/netsim.c";
         run(Command::new("cc").args(["-O2", "-o"]).arg(&path).arg(source))?;
         let namespaces = Namespaces::make(&NAMES)?;
         let switch = Command::new(path).args(NAMES).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();

@@ -79,7 +79,7 @@ impl Browsers {
         let film = crate::rig::film(tools, (1280, 720)).ok_or_else(|| lacks("film"))?;
         std::fs::create_dir_all(&tools.folder)?;
         let [(from, _), (to, _)] = Network::namespaces();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/measure/chromium/call.mjs");
+        let script = "tests/measure/chromium/call.mjs";
         // The same sort of codec as the portals', and in Chromium the same one: openh264.
         let mut command = Command::new("node");
         command.args([script, "--from", &from, "--to", &to, "--codec", "H264", "--film"]).arg(film.canonicalize()?);
