@@ -2,14 +2,15 @@
 //!
 //! | | as in |
 //! |---|---|
-//! | checks each 20 ms until one is answered, then each 200 ms; nothing answered for 0.6 s: the path is lost | ICE, `peer` |
-//! | four flights, the first one from the answering side; a lost one is repeated after 1, 2, 4 s, or never again | DTLS |
+//! | checks each 20 ms until one is answered, then each 200 ms; with each of these it is seen whether the path is lost: no check and no answer of the far end for 0.6 s | ICE, `peer` |
+//! | four flights, the first one from the answering side; each is sent four times, and if all of them are lost, again after 1, 2, 4 s, or never | DTLS, `handshakes` |
 //! | pings and presence, which are not repeated; after an outage sending is tried again after 1, 2, 4 .. 60 s | SCTP |
 //! | closing tells the far end, if it gets through | DTLS |
 
 use super::connection::Connection;
 use super::random::Random;
 use super::world::{Outbox, What};
+use crate::link::clock_offset::{ClockOffset, Sample};
 use std::time::{Duration, Instant};
 
 const CHECK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
@@ -17,6 +18,9 @@ const CHECK_BYTES: usize = 130;
 /// Of the four flights.
 const FLIGHT_BYTES: [usize; 4] = [250, 1300, 1300, 150];
 const FLIGHT_REPEAT: Duration = Duration::from_secs(1);
+/// As in `handshakes`, from the first time on.
+const FLIGHT_COPIES: [Duration; 3] =
+    [Duration::from_millis(40), Duration::from_millis(110), Duration::from_millis(250)];
 /// `webrtc.md`: of connections that lose a handshake packet, some never complete.
 const STALLS: f64 = 0.1;
 /// As in `peer`.
@@ -44,19 +48,27 @@ pub struct Peer {
     pub media: Connection,
     offers: bool,
     random: Random,
+    made: Instant,
     next_check: Instant,
-    answered: Option<Instant>,
+    /// A check of ours was answered: the path is there.
+    answered: bool,
+    /// When the far end was last heard of by ICE. Its checks count as well as its answers, other packets do not (`rtc`).
+    seen: Instant,
     /// The next flight that is expected; 4: all are through.
     flight: u8,
     next_flight: Option<(Instant, Duration)>,
+    /// Flights sent, and those that came: a copy of one that came is dropped by its record number.
+    flights: u32,
+    came: Vec<u32>,
+    /// When which flight is sent again.
+    copies: Vec<(Instant, u8, u32)>,
     connected: bool,
     lost: bool,
     next_ping: Instant,
     pings: u32,
-    /// When a ping was last answered.
-    pub heard: Option<Instant>,
+    /// When a ping was last answered, and the round trip.
+    clock: ClockOffset,
     channel_retry: Option<(Instant, Duration)>,
-    round_trip: Duration,
     /// Its socket's address is gone: nothing comes or goes.
     pub cut: bool,
     /// Replaced: receives until then.
@@ -71,17 +83,21 @@ impl Peer {
             media,
             offers,
             random,
+            made: now,
             next_check: now,
-            answered: None,
+            answered: false,
+            seen: now,
             flight: 0,
             next_flight: None,
+            flights: 0,
+            came: vec![],
+            copies: vec![],
             connected: false,
             lost: false,
             next_ping: now,
             pings: 0,
-            heard: None,
+            clock: ClockOffset::default(),
             channel_retry: None,
-            round_trip: Duration::ZERO,
             cut: false,
             closes_at: None,
         }
@@ -93,10 +109,20 @@ impl Peer {
         }
     }
 
+    /// When a ping was last answered.
+    pub fn heard(&self) -> Option<Instant> {
+        self.clock.heard()
+    }
+
+    fn send_flight(&mut self, number: u8, now: Instant, out: &mut Outbox) {
+        self.flights += 1;
+        self.copies.extend(FLIGHT_COPIES.map(|after| (now + after, number, self.flights)));
+        self.send(What::Flight(number, self.flights), FLIGHT_BYTES[usize::from(number)], out);
+    }
+
     fn connect(&mut self, now: Instant, events: &mut Vec<PeerEvent>) {
         if !std::mem::replace(&mut self.connected, true) {
             self.next_ping = now + FIRST_PINGS.1;
-            self.heard = None;
             events.push(PeerEvent::Connected);
         }
     }
@@ -107,23 +133,28 @@ impl Peer {
             return;
         }
         match what {
-            What::Check => self.send(What::CheckAnswer, CHECK_BYTES, out),
-            What::CheckAnswer => {
-                self.answered = Some(now);
-                if std::mem::take(&mut self.lost) {
-                    events.push(PeerEvent::Path(true));
-                }
+            What::Check => {
+                self.seen = now;
+                self.send(What::CheckAnswer, CHECK_BYTES, out);
             }
-            What::Flight(number) => self.receive_flight(number, now, out, events),
+            What::CheckAnswer => (self.seen, self.answered) = (now, true),
+            What::Flight(number, record) => self.receive_flight(number, record, now, out, events),
             What::Close if self.connected => events.push(PeerEvent::Closed),
             _ if !self.connected => {}
             What::Media(packet) => self.media.receive(packet, now),
             What::Ping(sent) => self.say(What::Pong(sent), now, out),
             What::Pong(sent) => {
-                self.heard = Some(now);
                 self.channel_retry = None;
-                self.round_trip = now.saturating_duration_since(sent);
-                self.media.set_round_trip(self.round_trip);
+                // The two clocks are one here.
+                let us = |at: Instant| at.saturating_duration_since(self.made).as_micros() as u64;
+                let (sent_us, received_us) = (us(sent), us(now));
+                let far_us = (sent_us + received_us) / 2;
+                let sample = Sample { sent_us, far_received_us: far_us, far_sent_us: far_us, received_us };
+                if self.clock.add(sample, now).is_some()
+                    && let Some(round_trip) = self.clock.round_trip()
+                {
+                    self.media.set_round_trip(round_trip);
+                }
             }
             What::Presence => events.push(PeerEvent::FarCameraRuns),
             What::Close | What::Segment(_) | What::Ack(_) => {}
@@ -131,15 +162,16 @@ impl Peer {
     }
 
     /// Flights 0 and 2 go to the offering side, 1 and 3 come from it. A repeated one is answered again.
-    fn receive_flight(&mut self, number: u8, now: Instant, out: &mut Outbox, events: &mut Vec<PeerEvent>) {
+    fn receive_flight(&mut self, number: u8, record: u32, now: Instant, out: &mut Outbox, events: &mut Vec<PeerEvent>) {
         let mine = number.is_multiple_of(2) == self.offers;
-        if !mine || number > self.flight + 1 {
+        if !mine || number > self.flight + 1 || self.came.contains(&record) {
             return;
         }
+        self.came.push(record);
         self.flight = self.flight.max(number + 1);
         self.next_flight = None;
         if number < 3 {
-            self.send(What::Flight(number + 1), FLIGHT_BYTES[usize::from(number) + 1], out);
+            self.send_flight(number + 1, now, out);
         }
         if !self.offers && number == 1 {
             self.next_flight = Some((now + FLIGHT_REPEAT, FLIGHT_REPEAT));
@@ -154,7 +186,7 @@ impl Peer {
         if !self.connected {
             return;
         }
-        let silent = self.heard.is_some_and(|heard| now.saturating_duration_since(heard) > CHANNEL_PATIENCE);
+        let silent = self.heard().is_some_and(|heard| now.saturating_duration_since(heard) > CHANNEL_PATIENCE);
         if silent {
             let (at, wait) = *self.channel_retry.get_or_insert((now, CHANNEL_REPEAT.0));
             if now < at {
@@ -171,10 +203,22 @@ impl Peer {
     /// Does what time demands.
     pub fn wake(&mut self, now: Instant, out: &mut Outbox, events: &mut Vec<PeerEvent>) {
         if now >= self.next_check {
-            self.next_check = now + if self.answered.is_some() && !self.lost { CHECK.1 } else { CHECK.0 };
+            self.next_check = now + if self.answered { CHECK.1 } else { CHECK.0 };
             self.send(What::Check, CHECK_BYTES, out);
+            let lost = self.connected && now.saturating_duration_since(self.seen) > DISCONNECTED;
+            if std::mem::replace(&mut self.lost, lost) != lost {
+                events.push(PeerEvent::Path(!lost));
+            }
         }
-        if !self.offers && !self.connected && self.answered.is_some() {
+        let far_key = self.far_key.filter(|_| !self.cut);
+        self.copies.retain(|(at, number, record)| {
+            let due = *at <= now;
+            if let (true, Some(to)) = (due, far_key) {
+                out.send(to, What::Flight(*number, *record), FLIGHT_BYTES[usize::from(*number)]);
+            }
+            !due
+        });
+        if !self.offers && !self.connected && self.answered {
             let (at, wait) = *self.next_flight.get_or_insert((now, FLIGHT_REPEAT / 2));
             // Flight 0 or 2, whichever has no answer yet.
             if now >= at {
@@ -182,15 +226,11 @@ impl Peer {
                 let stalls = wait >= FLIGHT_REPEAT && self.random.chance(STALLS);
                 let next = if stalls { Duration::from_secs(3600) } else { wait * 2 };
                 self.next_flight = Some((now + next, wait * 2));
-                self.send(What::Flight(number), FLIGHT_BYTES[usize::from(number)], out);
+                self.send_flight(number, now, out);
             }
         }
         if !self.connected {
             return;
-        }
-        let silence = self.answered.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        if silence >= DISCONNECTED && !std::mem::replace(&mut self.lost, true) {
-            events.push(PeerEvent::Path(false));
         }
         if now >= self.next_ping {
             self.pings += 1;
@@ -214,6 +254,7 @@ impl Peer {
     pub fn next(&mut self, now: Instant) -> Instant {
         let flight = self.next_flight.filter(|_| !self.connected).map(|(at, _)| at);
         let others = if self.connected { [Some(self.next_ping), self.media.next(now)] } else { [flight, None] };
-        others.into_iter().chain([self.closes_at]).flatten().fold(self.next_check, Instant::min)
+        let copy = self.copies.iter().map(|(at, ..)| *at).min();
+        others.into_iter().chain([copy, self.closes_at]).flatten().fold(self.next_check, Instant::min)
     }
 }

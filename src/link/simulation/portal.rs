@@ -202,7 +202,7 @@ impl Portal {
         {
             peer.say(What::Presence, now, out);
         }
-        let heard = self.using.and_then(|id| self.peers.get(&id)).and_then(|peer| peer.heard);
+        let heard = self.using.and_then(|id| self.peers.get(&id)).and_then(Peer::heard);
         let packets = self.figures.incoming.packets.get() + self.figures.incoming.reports.get();
         if std::mem::replace(&mut self.packets, packets) != packets {
             self.arrived = Some(now);

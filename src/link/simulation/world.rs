@@ -20,8 +20,8 @@ pub enum What {
     /// Of ICE.
     Check,
     CheckAnswer,
-    /// Of DTLS: the number of the flight, and the end.
-    Flight(u8),
+    /// Of DTLS: the number of the flight, and of the record.
+    Flight(u8, u32),
     Close,
     /// On the data channel; pings with the time when they were sent.
     Ping(Instant),
