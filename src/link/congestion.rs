@@ -105,9 +105,14 @@ const QUEUED_RATE_WINDOW: Duration = Duration::from_millis(200);
 /// path carries more, slow enough for a keyframe not to flood it.
 const PACE_ESTIMATE: f64 = 1.5;
 const PACE_TRAINS: f64 = 1.25;
-/// Beyond the least round trip, this much may be on its way: feedback comes every 50 ms, a picture every 33, and the rest is
+/// Beyond the least round trip, this much may be on its way: a picture every 33 ms, feedback on it as late as 20 ms, and the rest is
 /// the queue that a burst may make.
-const WINDOW: Duration = Duration::from_millis(90);
+const WINDOW: Duration = Duration::from_millis(65);
+/// Where packets, or the feedback on them, are usually on their way for longer than they must be, as with jitter or when others fill
+/// the queue of the way back, what is sent meanwhile takes its place in the window. What the round trip is longer than its least, on
+/// average over a second, is added: from the first of these to the second, in milliseconds. The first is what pictures take to leave at both ends.
+const USUAL_MS: (f64, f64) = (35.0, 400.0);
+const USUAL_WEIGHT: f64 = 1.0 / 32.0;
 /// Before anything is known of the path: enough for a train. A sixth of a second at 300 kb/s; on a fast path the first keyframe waits for
 /// the first feedback, 50 ms, whatever this is.
 const FIRST_WINDOW_BYTES: f64 = 6_000.0;
@@ -147,6 +152,8 @@ pub(super) struct Controller {
     limit: Option<Limit>,
     round_trip: Duration,
     least_round_trip_ms: Least,
+    /// By how much the round trip usually exceeds its least, in milliseconds.
+    usual_ms: f64,
     /// When the first feedback came.
     heard: Option<Instant>,
     increased: Option<Instant>,
@@ -179,6 +186,7 @@ impl Controller {
             limit: None,
             round_trip: FIRST_ROUND_TRIP,
             least_round_trip_ms: Least::default(),
+            usual_ms: 0.0,
             heard: None,
             increased: None,
             decreased: None,
@@ -226,8 +234,10 @@ impl Controller {
             self.round_trip = if self.heard.is_some() { (self.round_trip * 7 + sample) / 8 } else { sample };
             self.least_round_trip_ms.add(now, sample.as_secs_f64() * 1e3);
             self.heard.get_or_insert(now);
+            self.queue.end_of_report(now);
+            let beyond_ms = sample.as_secs_f64() * 1e3 - self.least_round_trip_ms.get().unwrap_or(0.0);
+            self.usual_ms += USUAL_WEIGHT * (beyond_ms - self.usual_ms);
         }
-        self.queue.end_of_report(now);
     }
 
     /// The path is full.
@@ -405,14 +415,11 @@ impl Estimator for Controller {
     fn allowance(&self) -> Allowance {
         let trains = self.now.and_then(|now| self.trains.median_bps(now)).unwrap_or(0.0);
         let rate_bps = (PACE_ESTIMATE * self.estimate_bps).max(PACE_TRAINS * trains);
-        let narrowed = self.now.is_some_and(|now| self.decreased_within(now, RATE_WINDOW));
-        let estimate_bps = self.estimate_bps();
-        let carried_bps =
-            if narrowed || estimate_bps < self.estimate_bps { estimate_bps } else { estimate_bps.max(trains) };
+        let carried_bps = self.estimate_bps();
         let round_trip_ms = if self.competition.is_active() {
             self.round_trip.as_secs_f64() * 1e3
         } else {
-            self.least_round_trip_ms.get().unwrap_or(0.0)
+            self.least_round_trip_ms.get().unwrap_or(0.0) + self.usual_ms.clamp(USUAL_MS.0, USUAL_MS.1) - USUAL_MS.0
         };
         let window = WINDOW.as_secs_f64() + round_trip_ms / 1e3;
         // The first feedback may be too early to tell anything.

@@ -4,7 +4,7 @@
 //! wire    900  Count             packets, repairs
 //!        3000  Sender            paces, numbers, remembers; drives super::congestion
 //!        4000  Repairs           keeps what was sent, repairs what is missed
-//!        8000  TwccReceiver      arrival times for the far end          (stock)
+//!        8000  Feedback          arrival times for the far end          (stock, at times of our choice)
 //!        8500  Rtx               repairs become what they repair
 //!       10000  ReceiverReport                                           (stock)
 //!       11000  SenderReport                                             (stock)
@@ -18,13 +18,14 @@ use super::capture_time;
 use super::congestion::Estimator;
 use super::interceptors::backlog::Backlog;
 use super::interceptors::count::Count;
+use super::interceptors::feedback::feedback;
 use super::interceptors::keyframe_requests::KeyframeRequests;
 use super::interceptors::repairs::Repairs;
 use super::interceptors::rtx::Rtx;
 use super::interceptors::sender::Sender;
 use super::interceptors::{TWCC_URI, Through};
 use crate::ops::Figures;
-use rtc::interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot, TwccReceiverBuilder};
+use rtc::interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
@@ -32,14 +33,10 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use rtc::shared::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 use webrtc::peer_connection::MediaEngine;
 
 const PAYLOAD_TYPE: u8 = 125;
 const RTX_PAYLOAD_TYPE: u8 = 107;
-
-/// How often arrival times are reported: the congestion controller cannot react faster.
-const TWCC_INTERVAL: Duration = Duration::from_millis(50);
 
 /// H.264, constrained baseline, level 4.0 (1080p30), non-interleaved (RFC 6184).
 pub(super) fn codec() -> RTCRtpCodec {
@@ -89,7 +86,7 @@ pub(super) fn interceptors(
         .with(Slot::from(900), Through::new(Count { figures: figures.clone() }))
         .with(Slot::Pacer, Sender::new(estimator, figures.clone(), backlog))
         .with(Slot::NackResponder, Repairs::new(figures.clone()))
-        .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(TWCC_INTERVAL).build())
+        .with(Slot::TwccReceiver, feedback())
         .with(Slot::from(8_500), Through::new(Rtx::new(figures.clone())))
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())

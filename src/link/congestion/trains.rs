@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 const GAP: Duration = Duration::from_millis(6);
 /// A train of fewer packets tells too little.
 const PACKETS: usize = 3;
-/// One of so many is believed at once: enough for chance not to have kept their order.
-const LONG: usize = 5;
+/// The end of a train is looked at alone: so many packets. When a path narrows within a train, its mean tells late.
+const TAIL: usize = 3;
+/// The end is believed when it came so much slower than the train before: it is shorter, and chance plays with it more.
+const SLOW_TAIL: f64 = 0.6;
 /// Trains that the median is taken of: a sixth of a second of pictures.
 const MEDIAN_OF: usize = 5;
 /// Older ones do not count.
@@ -25,6 +27,8 @@ const MEMORY: Duration = Duration::from_secs(2);
 const SPREAD_WEIGHT: f64 = 1.0 / 16.0;
 /// Below this mean, trains can be relied on.
 const STEADY: f64 = 0.2;
+/// The same for their ends: one train in ten that ends late is too much.
+const STEADY_TAILS: f64 = 0.06;
 /// Trains within this share of their median agree.
 const AGREEMENT: f64 = 0.08;
 /// TWCC counts arrivals in quarters of a millisecond; what arrives within fewer than this is faster than can be measured.
@@ -39,6 +43,46 @@ struct Train {
     /// Behind the first packet, which only opens the span.
     bytes: usize,
     packets: usize,
+    /// When the last packets came, and their bytes; the newest is at `packets` modulo their number.
+    tail: [(Duration, usize); TAIL],
+}
+
+impl Train {
+    fn begun_by(report: &PacketReport, arrival: Duration) -> Self {
+        let mut train = Self {
+            next: report.id,
+            departed: report.departure,
+            first: arrival,
+            last: arrival,
+            bytes: 0,
+            packets: 0,
+            tail: [(arrival, 0); TAIL],
+        };
+        train.add(report, arrival);
+        train.bytes = 0;
+        train
+    }
+
+    fn add(&mut self, report: &PacketReport, arrival: Duration) {
+        self.next += 1;
+        self.departed = report.departure;
+        self.last = arrival;
+        self.bytes += report.size;
+        self.packets += 1;
+        self.tail[self.packets % TAIL] = (arrival, report.size);
+    }
+
+    fn bps(&self) -> Option<f64> {
+        (self.packets >= PACKETS).then(|| rate(self.bytes, self.first, self.last))
+    }
+
+    /// Of its end alone.
+    fn tail_bps(&self) -> Option<f64> {
+        // The oldest of them only opens the span.
+        let (oldest, oldest_bytes) = self.tail[(self.packets + 1) % TAIL];
+        let bytes = self.tail.iter().map(|(_, bytes)| bytes).sum::<usize>() - oldest_bytes;
+        (self.packets > TAIL).then(|| rate(bytes, oldest, self.last))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +90,10 @@ pub(super) struct Trains {
     current: Option<Train>,
     /// When each was sent, and bits per second.
     recent: VecDeque<(Instant, f64)>,
+    /// What the newest of those said at its end.
+    ended_bps: Option<f64>,
     spread: f64,
+    tail_spread: f64,
 }
 
 impl Trains {
@@ -58,26 +105,19 @@ impl Trains {
             && arrival >= train.last
             && report.departure.saturating_duration_since(train.departed) <= GAP
         {
-            train.next += 1;
-            train.departed = report.departure;
-            train.last = arrival;
-            train.bytes += report.size;
-            train.packets += 1;
+            train.add(report, arrival);
             return;
         }
-        let begun = Train {
-            next: report.id + 1,
-            departed: report.departure,
-            first: arrival,
-            last: arrival,
-            bytes: 0,
-            packets: 1,
-        };
-        if let Some(train) = self.current.replace(begun)
-            && let Some(bps) = rate(&train)
+        if let Some(train) = self.current.replace(Train::begun_by(report, arrival))
+            && let Some(bps) = train.bps()
         {
+            self.ended_bps = self.end_bps(&train);
             if let Some(median) = self.median_bps(train.departed) {
-                self.spread += SPREAD_WEIGHT * (((bps - median).abs() / median).min(1.0) - self.spread);
+                let follow = |spread: &mut f64, bps: f64| {
+                    *spread += SPREAD_WEIGHT * (((bps - median).abs() / median).min(1.0) - *spread);
+                };
+                follow(&mut self.spread, bps);
+                follow(&mut self.tail_spread, train.tail_bps().map_or(bps, |tail| tail.min(bps)));
             }
             self.recent.push_back((train.departed, bps));
             if self.recent.len() > MEDIAN_OF {
@@ -111,23 +151,24 @@ impl Trains {
         self.latest_bps().is_some()
     }
 
-    /// What the newest train says, on a path whose trains can be relied on.
+    /// What the newest train says, or its end alone if that is much slower, on a path whose trains can be relied on.
     pub fn hint_bps(&self) -> Option<f64> {
         self.latest_bps().filter(|_| self.spread < STEADY)
     }
 
-    /// What the newest train says, if it is long enough to be believed alone; else the faster of the last two.
     fn latest_bps(&self) -> Option<f64> {
-        let last = self.recent.back().map(|(_, bps)| *bps);
-        match self.current.as_ref().and_then(|train| Some((train.packets, rate(train)?))) {
-            Some((packets, bps)) if packets >= LONG => Some(bps),
-            Some((_, bps)) => Some(last.map_or(bps, |last| bps.max(last))),
-            None => last,
-        }
+        self.current.as_ref().and_then(|train| self.end_bps(train)).or(self.ended_bps)
+    }
+
+    fn end_bps(&self, train: &Train) -> Option<f64> {
+        let bps = train.bps()?;
+        let before = self.ended_bps.unwrap_or(bps);
+        let steady = self.tail_spread < STEADY_TAILS;
+        let tail = train.tail_bps().filter(|tail| steady && *tail < SLOW_TAIL * before);
+        Some(tail.map_or(bps, |tail| tail.min(bps)))
     }
 }
 
-fn rate(train: &Train) -> Option<f64> {
-    let span = (train.last - train.first).max(LEAST_SPAN);
-    (train.packets >= PACKETS).then(|| train.bytes as f64 * 8.0 / span.as_secs_f64())
+fn rate(bytes: usize, first: Duration, last: Duration) -> f64 {
+    bytes as f64 * 8.0 / (last - first).max(LEAST_SPAN).as_secs_f64()
 }

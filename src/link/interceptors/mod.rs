@@ -6,6 +6,7 @@
 
 pub(super) mod backlog;
 pub(super) mod count;
+pub(super) mod feedback;
 pub(super) mod keyframe_requests;
 pub(super) mod pacer;
 pub(super) mod repairs;

@@ -70,7 +70,7 @@ pub enum Check {
 pub struct Scenario {
     /// Both encoders' configured bitrate, in Mb/s.
     pub ceiling_mbps: f64,
-    /// Each scenario is played with so many different seeds.
+    /// Each scenario is played with so many different seeds; `PORTAL_SEEDS` in the environment says how many instead.
     pub seeds: u64,
     /// Why the scenario's figures are not reached yet. What does not hold is then told, and fails only with `PORTAL_STRICT=1` in
     /// the environment. Damaged pictures always fail.
@@ -87,7 +87,8 @@ impl Scenario {
     /// Plays the steps and fails with everything that did not hold.
     pub fn play(&self, name: &str, steps: &[Step]) {
         let (mut failures, mut damage) = (vec![], vec![]);
-        for seed in 1..=self.seeds {
+        let seeds = std::env::var("PORTAL_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(self.seeds);
+        for seed in 1..=seeds {
             self.play_once(name, seed, steps, &mut failures, &mut damage);
         }
         let excuse = self.known_gap.filter(|_| std::env::var_os("PORTAL_STRICT").is_none());
