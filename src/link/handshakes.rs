@@ -1,14 +1,19 @@
-//! Repeats what DTLS sends while it shakes hands.
+//! Helps DTLS while it shakes hands: repeats what it sends, and lets it finish before what follows is read.
 //!
 //! `rtc` repeats a lost flight only after a second, which cannot be set, and forgets to when a part of the answer has come: with
 //! 20 % of the packets lost a connection took four to ten seconds. So each datagram of a handshake is sent four times within a
 //! quarter of a second. Whoever has it already knows the record's sequence number and drops it (RFC 6347, section 4.1.2.6). A
 //! handshake has about six datagrams of 2 kB in all; nothing else is repeated, and nothing once it is done.
+//!
+//! The driver of `webrtc` reads up to 64 datagrams that have come before it does anything about the first, and only then are the keys
+//! of a finished handshake put to use. On a busy machine the far end's first keyframe comes in one go with the handshake's end, and
+//! was lost as a whole: no picture for a second. So after each datagram of a handshake the driver is told once that nothing more
+//! has come.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,18 +24,20 @@ const AGAIN: [Duration; 3] = [Duration::from_millis(40), Duration::from_millis(7
 /// Datagrams of one socket that are repeated. A handshake that needs more is in trouble of another kind.
 const MOST: usize = 64;
 
-/// A UDP socket that repeats handshakes.
+/// A UDP socket that repeats handshakes, and reads what follows them later.
 pub(super) struct Repeating {
     socket: Arc<dyn AsyncUdpSocket>,
     /// The same socket: waiting for room on `socket` would take the place of whoever else waits for it.
     spare: Arc<UdpSocket>,
     repeated: AtomicUsize,
+    /// What was read last belongs to a handshake.
+    pause: AtomicBool,
 }
 
 impl Repeating {
     /// `spare` is another handle of `socket`, which does not block.
     pub fn new(socket: Arc<dyn AsyncUdpSocket>, spare: UdpSocket) -> Self {
-        Self { socket, spare: Arc::new(spare), repeated: AtomicUsize::new(0) }
+        Self { socket, spare: Arc::new(spare), repeated: AtomicUsize::new(0), pause: AtomicBool::new(false) }
     }
 
     fn repeat(&self, datagram: &[u8], to: SocketAddr) {
@@ -81,7 +88,18 @@ impl AsyncUdpSocket for Repeating {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_recv(cx, bufs, meta)
+        if self.pause.swap(false, Ordering::Relaxed) {
+            // What is there is read the next time, which is at once.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = self.socket.poll_recv(cx, bufs, meta);
+        if let Poll::Ready(Ok(messages)) = &read {
+            let mut begins = bufs.iter().zip(meta.iter()).take(*messages);
+            let pause = begins.any(|(buffer, meta)| is_handshake(&buffer[..meta.len.min(buffer.len())]));
+            self.pause.store(pause, Ordering::Relaxed);
+        }
+        read
     }
 
     fn max_gso_segments(&self) -> usize {
@@ -119,5 +137,40 @@ mod tests {
         }
         let count = |datagram: &[u8]| came.iter().filter(|other| *other == datagram).count();
         assert_eq!((count(&client_hello), count(&picture), count(&application)), (4, 1, 1));
+    }
+
+    /// Reads as the driver does: waits for one datagram, then takes what else is there. Returns the datagrams of each time.
+    async fn bursts(socket: &Repeating, mut datagrams: usize) -> Vec<Vec<u8>> {
+        let mut bursts = vec![];
+        while datagrams > 0 {
+            let mut buffer = [0; 64];
+            let (length, _) = socket.recv_from(&mut buffer).await.unwrap();
+            let mut burst = vec![buffer[..length].to_vec()];
+            let mut meta = [RecvMeta::default(); 1];
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            while let Poll::Ready(Ok(_)) =
+                socket.poll_recv(&mut context, &mut [IoSliceMut::new(&mut buffer)], &mut meta)
+            {
+                burst.push(buffer[..meta[0].len].to_vec());
+            }
+            datagrams -= burst.len();
+            bursts.push(burst.into_iter().map(|datagram| datagram[0]).collect());
+        }
+        bursts
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_handshake_is_read_when_its_end_is_dealt_with() {
+        let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (far, to) = (UdpSocket::bind("127.0.0.1:0").unwrap(), near.local_addr().unwrap());
+        let spare = near.try_clone().unwrap();
+        let socket = Repeating::new(TokioRuntime.wrap_udp_socket(near).unwrap(), spare);
+        // The handshake's last flight and a keyframe, then pictures.
+        for first in [20, 22, 0x80, 0x81, 0x82] {
+            // Of different lengths, so that the kernel does not join them.
+            far.send_to(&[first, 254, 253, 0].repeat(usize::from(first % 7) + 1), to).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(bursts(&socket, 5).await, [vec![20], vec![22], vec![0x80, 0x81, 0x82]]);
     }
 }

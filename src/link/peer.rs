@@ -5,9 +5,10 @@
 //! DTLS has seen it, before any media is sent or delivered.
 
 mod candidates;
+mod channel;
 
 use super::capture_time;
-use super::clock_offset::{ClockOffset, Sample};
+use super::clock_offset::ClockOffset;
 use super::congestion::{Controller, Limits, Published};
 use super::control;
 use super::ice::Ice;
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
+use webrtc::data_channel::DataChannel;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::TrackRemote;
@@ -57,12 +58,6 @@ const GATHERING: Duration = Duration::from_millis(20);
 const CLOSING: Duration = Duration::from_millis(400);
 /// SRTP packets that repairs may be late by. The stock 64 would drop repairs of larger pictures.
 const REPLAY_WINDOW: usize = 1024;
-const CHANNEL: &str = "portal";
-const CHANNEL_ID: u16 = 0;
-/// The first pings follow each other fast, to relate the clocks before the first picture is presented.
-const FIRST_PINGS: u32 = 5;
-const FIRST_PING_INTERVAL: Duration = Duration::from_millis(40);
-const PING_INTERVAL: Duration = Duration::from_millis(500);
 const CLOCKS_UNRELATED: i64 = i64::MIN;
 
 /// What all attempts have in common.
@@ -93,7 +88,7 @@ pub(super) enum Event {
     Closed(&'static str),
     /// A way to reach us that was found after the description was sent.
     Candidate(String),
-    /// The data channel is open.
+    /// The data channel is open, and the far end is ready for what is said on it.
     ChannelOpen,
     /// The far end says something (pings are answered here and not reported).
     Control(control::Message),
@@ -117,6 +112,8 @@ pub(super) struct Shared {
     /// The far end's certificate was compared with the pin after the handshake.
     pub verified: AtomicBool,
     closing: AtomicBool,
+    /// The far end is ready for what is said on the data channel.
+    may_speak: AtomicBool,
     gathered: Notify,
     /// What waits to be sent.
     backlog: Arc<Backlog>,
@@ -140,6 +137,7 @@ impl Peer {
             sender: OnceLock::new(),
             verified: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            may_speak: AtomicBool::new(false),
             gathered: Notify::new(),
             backlog: Arc::default(),
             candidates: Candidates::default(),
@@ -154,18 +152,10 @@ impl Peer {
         let ssrc = rand::random::<u32>() | 1;
         let track = Arc::new(TrackLocalStaticRTP::new(media_engine::track(ssrc)));
         let sender = connection.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
-        // Negotiated in advance: no handshake of its own, and neither side waits for the other to open it. Neither ordered nor
-        // repeated: a ping that waits for a repair measures nothing, and what matters is said again every second.
-        let init = RTCDataChannelInit {
-            ordered: false,
-            max_retransmits: Some(0),
-            negotiated: Some(CHANNEL_ID),
-            ..Default::default()
-        };
-        let channel = connection.create_data_channel(CHANNEL, Some(init)).await?;
+        let channel = channel::create(&*connection).await?;
         let _ = shared.sender.set(sender.clone());
-        shared.spawn(talk(shared.clone(), channel.clone()));
-        shared.spawn(ping(shared.clone(), channel.clone()));
+        shared.spawn(channel::listen(shared.clone(), channel.clone()));
+        shared.spawn(channel::ping(shared.clone(), channel.clone()));
         Ok(Self { connection, sender, track, ssrc, channel, shared })
     }
 
@@ -179,6 +169,7 @@ impl Peer {
     /// Takes an offer and answers it. The offer's fingerprint is checked before anything else happens.
     pub async fn answer(&self, offer: String) -> Result<String, Error> {
         sdp::check_fingerprint(&offer, self.shared.setup.pinned)?;
+        self.shared.may_speak.store(true, Ordering::Relaxed);
         self.connection.set_remote_description(RTCSessionDescription::offer(offer.clone())?).await?;
         self.connect_tcp(&offer).await;
         let answer = self.connection.create_answer(None).await?;
@@ -223,8 +214,8 @@ impl Peer {
 
     /// Says something to the far end. What cannot be said now is not said: the channel is not open, or the connection gone.
     pub async fn say(&self, message: &control::Message) {
-        if let Err(error) = self.channel.try_send_text(&message.write()).await {
-            tracing::debug!(attempt = self.shared.attempt, %error, "nothing said on the data channel");
+        if !channel::say(&self.shared, &*self.channel, message).await {
+            tracing::debug!(attempt = self.shared.attempt, "nothing said on the data channel: it is not open");
         }
     }
 
@@ -304,6 +295,13 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         .with_ice_servers(setup.ice.for_webrtc())
         .with_ice_transport_policy(policy)
         .build();
+    let ended = shared.clone();
+    let on_panic = Arc::new(move || {
+        // It cannot be closed in order: whoever would send the goodbye is gone.
+        ended.closing.store(true, Ordering::Relaxed);
+        let shared = ended.clone();
+        ended.spawn(async move { shared.report(Event::Closed("a bug has ended the connection")).await });
+    });
     let (udp, tcp) = setup.ice.bind_to(&addresses::local(&config.addresses, config.loopback))?;
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration)
@@ -316,6 +314,7 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         .with_runtime(Arc::new(TunedRuntime {
             socket_buffer_bytes: config.socket_buffer_bytes,
             ice: setup.ice.clone(),
+            on_panic,
         }))
         .build()
         .await?;
@@ -427,53 +426,5 @@ impl PeerConnectionEventHandler for Handler {
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
         self.0.spawn(Incoming::new(self.0.clone(), track).run());
-    }
-}
-
-/// Listens to the data channel. Pings are answered right here: what they measure is the path, not our business.
-async fn talk(shared: Arc<Shared>, channel: Arc<dyn DataChannel>) {
-    while let Some(event) = channel.poll().await {
-        match event {
-            DataChannelEvent::OnOpen => shared.report(Event::ChannelOpen).await,
-            DataChannelEvent::OnMessage(message) => {
-                let received_us = shared.now_us();
-                match control::Message::read(&message.data) {
-                    Some(control::Message::Ping { sent_us }) => {
-                        let pong = control::Message::Pong { ping_us: sent_us, received_us, sent_us: shared.now_us() };
-                        let _ = channel.try_send_text(&pong.write()).await;
-                    }
-                    Some(control::Message::Pong { ping_us, received_us: far_received_us, sent_us: far_sent_us }) => {
-                        let sample = Sample { sent_us: ping_us, far_received_us, far_sent_us, received_us };
-                        let mut clock = shared.clock_offset();
-                        let _ = clock.add(sample, Instant::now());
-                        if let Some(round_trip) = clock.round_trip() {
-                            shared.setup.figures.link.round_trip_us.set(round_trip.as_micros() as u64);
-                        }
-                        if let Some(offset_us) = clock.offset_us() {
-                            shared.clock_offset_us.store(offset_us, Ordering::Relaxed);
-                        }
-                    }
-                    Some(other) => shared.report(Event::Control(other)).await,
-                    None => shared.setup.figures.link.rejected_messages.one(),
-                }
-            }
-            // The far end has closed the connection: DTLS says so, which ends SCTP and with it the channel. The connection's
-            // own state tells nothing.
-            DataChannelEvent::OnClose => shared.report(Event::Closed("the far end closed the connection")).await,
-            _ => {}
-        }
-    }
-}
-
-async fn ping(shared: Arc<Shared>, channel: Arc<dyn DataChannel>) {
-    let mut sent = 0;
-    loop {
-        let interval = if sent < FIRST_PINGS { FIRST_PING_INTERVAL } else { PING_INTERVAL };
-        tokio::time::sleep(interval).await;
-        if shared.verified.load(Ordering::Relaxed) {
-            let ping = control::Message::Ping { sent_us: shared.now_us() };
-            // Not open yet, or not any more.
-            sent += u32::from(channel.try_send_text(&ping.write()).await.is_ok());
-        }
     }
 }

@@ -4,10 +4,10 @@ use super::Config;
 use super::ice::Ice;
 use super::incoming::Delivery;
 use super::peer::{Event, Peer, Setup};
-use super::{Error, sdp};
+use super::{Error, control, sdp};
 use crate::codec::AccessUnit;
 use crate::media::PortalClock;
-use crate::ops::Figures;
+use crate::ops::{FarCamera, Figures};
 use crate::pairing::{Fingerprint, Identity};
 use crossbeam_channel::Receiver;
 use std::sync::Arc;
@@ -114,6 +114,24 @@ async fn pictures_pass_between_pinned_peers() {
     offering.close().await;
     b.until(Event::Closed("the far end closed the connection")).await;
     println!("{:?}", b.setup.figures.snapshot(Instant::now()).incoming);
+}
+
+/// The offering side was ready to speak before the other was ready to listen: its first word was lost, and the channel then ordered and repeated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_word_is_heard() {
+    let (one, two) = (Identity::make().unwrap(), Identity::make().unwrap());
+    let (mut a, mut b) = (end(&one, two.fingerprint()), end(&two, one.fingerprint()));
+    let (offering, answering) = (Peer::new(&a.setup, 1).await.unwrap(), Peer::new(&b.setup, 1).await.unwrap());
+    let answer = answering.answer(offering.offer().await.unwrap()).await.unwrap();
+    offering.accept(answer).await.unwrap();
+    let word = |site: &str| control::Message::Presence { site: site.into(), camera: FarCamera::Running };
+    b.until(Event::ChannelOpen).await;
+    answering.say(&word("Turin")).await;
+    // What a says when it is told that it may is all that it says.
+    a.until(Event::ChannelOpen).await;
+    offering.say(&word("Oslo")).await;
+    a.until(Event::Control(word("Turin"))).await;
+    b.until(Event::Control(word("Oslo"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
 /// A request for a keyframe may be lost: it is sent twice, this far apart. The far end takes both for one.
 const REPEAT: Duration = Duration::from_millis(10);
+/// No path that carries pictures has a longer round trip. A ping may have waited for a machine that was stopped, and what it says must
+/// not keep us from asking.
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
 /// How long a keyframe takes beyond the time of a repair: it has to be encoded, and is large.
 const KEYFRAME_TIME: Duration = Duration::from_millis(100);
 
@@ -60,6 +63,7 @@ impl Reception {
 
     /// The round trip of the path; zero while it is unknown.
     pub fn set_round_trip(&mut self, round_trip: Duration) {
+        let round_trip = round_trip.min(MAX_ROUND_TRIP);
         self.round_trip = round_trip;
         self.nack.set_round_trip(round_trip);
     }

@@ -204,3 +204,14 @@ fn empty_packets_are_nothing() {
     }
     reception.poll(start, &mut |_| panic!("a unit of nothing"));
 }
+
+#[test]
+fn a_ping_that_waited_for_a_stopped_machine_does_not_silence_it() {
+    let start = Instant::now();
+    let (mut sender, mut reception) = (Sender::new(start), Reception::new(start));
+    reception.set_round_trip(Duration::from_secs(20));
+    // The keyframe at the beginning was lost.
+    let packets = (0..150).flat_map(|n| sender.picture(n * 33, false)).collect();
+    let done = run(&mut reception, start, packets, 5000);
+    assert_eq!(done.asked, [1200, 1210, 2410, 2420, 3620, 3630, 4830, 4840]);
+}

@@ -169,6 +169,34 @@ fn an_offer_is_made_again_when_signalling_may_have_lost_it() {
     assert_eq!((world.times(offers).len(), world.up), (2, Some(3)));
 }
 
+/// On a busy machine, where an attempt was under way when the NAT forgot its mappings: it was waited for until the watchdog came.
+#[test]
+fn a_connection_that_loses_its_path_before_it_is_up_is_not_waited_for() {
+    for role in [Role::Offers, Role::Answers] {
+        let mut world = OneEnd::live(role);
+        (world.path, world.reachable) = (false, false);
+        world.run(0.8);
+        if role == Role::Answers {
+            world.event(Event::Offer { attempt: 2, sdp: "offer".into() });
+        } else {
+            world.event(Event::Answer { attempt: 2, sdp: "answer".into() });
+        }
+        world.run(0.3);
+        let asked = |world: &OneEnd| match role {
+            Role::Offers => world.times(offers).len(),
+            Role::Answers => world.times(|action| *action == Action::Say(Goodbye::Reconnect)).len(),
+        };
+        let before = asked(&world);
+        world.event(Event::Path(2, true));
+        world.run(0.5);
+        assert_eq!(asked(&world), before);
+        world.event(Event::Path(2, false));
+        assert_eq!(asked(&world), before + 1, "{role:?}");
+        world.run(0.5);
+        assert_eq!(asked(&world), before + 1, "{role:?}: once");
+    }
+}
+
 #[test]
 fn a_channel_that_is_slow_to_come_back_costs_no_connection() {
     for seconds in [2.0, 5.0, 20.0] {

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// How often presented pictures are looked for: the picture's absence is noticed with this much delay at most.
 const TICK: Duration = Duration::from_millis(50);
@@ -97,8 +97,9 @@ impl Session {
         let (_, no_events) = mpsc::channel(1);
         let units = std::mem::replace(&mut ports.units_out, nothing);
         let mut signals = std::mem::replace(&mut ports.signaling.1, no_events);
-        let sending =
-            tokio::spawn(outgoing::run(units, paths_out, ports.on_held.clone(), setup.figures.clone(), setup.clock));
+        // Ends with this task, however that ends.
+        let mut sending = JoinSet::new();
+        sending.spawn(outgoing::run(units, paths_out, ports.on_held.clone(), setup.figures.clone(), setup.clock));
         let now = Instant::now();
         let mut session = Self {
             machine: Machine::new(role, rand::random, now),
@@ -162,7 +163,6 @@ impl Session {
             session.show();
         }
         session.close().await;
-        sending.abort();
     }
 
     fn local_addresses(&self) -> Vec<IpAddr> {

@@ -56,6 +56,12 @@ impl Backoff {
         self.eager_until = self.eager_until.min(now + EAGER_IN_VAIN);
     }
 
+    /// This machine has other addresses, or the path is doubted: what failed before may work now, but perhaps not in the first
+    /// instant, as before the new route is there. The delays begin anew, eagerness does not.
+    pub fn doubted(&mut self) {
+        self.delay = FIRST_DELAY;
+    }
+
     /// Somebody asked to dial now: as after a loss.
     pub fn begin_anew(&mut self, now: Instant) {
         *self = Self::new(now);
@@ -101,6 +107,17 @@ mod tests {
         let lost = start + 500 * second;
         backoff.connection_ended(start + 400 * second, lost);
         assert!(backoff.next_delay(lost, 1.0) <= Duration::from_millis(250));
+    }
+
+    /// Found on a busy machine: another address was seen a moment before its route was there, and dialling failed once more.
+    #[test]
+    fn a_doubt_makes_the_delays_begin_anew() {
+        let start = Instant::now();
+        let mut backoff = Backoff::new(start);
+        delays(&mut backoff, start, 600, 1.0);
+        let now = start + Duration::from_secs(600);
+        backoff.doubted();
+        assert_eq!(delays(&mut backoff, now, 4, 1.0), [250, 500, 1000, 2000, 4000]);
     }
 
     #[test]

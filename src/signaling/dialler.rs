@@ -122,7 +122,10 @@ async fn dial_when_wanted(
             Ok(()) = doubted(&signs.doubts) => {}
         }
     }
-    signs.doubts.mark_unchanged();
+    if signs.doubts.has_changed().unwrap_or(false) {
+        signs.doubts.mark_unchanged();
+        backoff.doubted();
+    }
     dial(address, local).await
 }
 

@@ -37,7 +37,7 @@ impl Network {
         {
             ip(&format!("-n back-r addr add {address} dev {device}"))?;
         }
-        NAMES.iter().try_for_each(|name| ip(&format!("-n {name} link set lo up")))?;
+        NAMES.iter().try_for_each(|name| ip(&format!("-n {name} link set lo up")).map(drop))?;
         inside("back-r", "sysctl -q -w net.ipv4.ip_forward=1")?;
         let network =
             Self { runtimes: [Some(runtime_in("back-a")?), Some(runtime_in("back-b")?)], _namespaces: namespaces };
@@ -61,7 +61,7 @@ impl Network {
 
     fn forward_to(&self, second: &str) -> Result<(), String> {
         inside("back-r", "nft flush map ip back second")?;
-        inside("back-r", &format!("nft add element ip back second {{ 7413 : {second} }}"))
+        inside("back-r", &format!("nft add element ip back second {{ 7413 : {second} }}")).map(drop)
     }
 
     fn block(&self, rule: &str) {

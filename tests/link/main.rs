@@ -143,6 +143,43 @@ async fn a_stranger_disturbs_nobody() {
     assert_eq!(b.figures.link.connects.get(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_ends_its_connection_and_another_is_made() {
+    let (mut a, mut b, _) = connected().await;
+    for offering in [true, false] {
+        settle(500).await;
+        let before = [&a, &b].map(|portal| portal.figures.link.connects.get());
+        (if offering { &a } else { &b }).panics.store(true, Relaxed);
+        let start = Instant::now();
+        while [&a, &b]
+            .map(|portal| portal.figures.link.connects.get())
+            .iter()
+            .zip(before)
+            .any(|(now, before)| *now == before)
+        {
+            assert!(start.elapsed() < Duration::from_secs(10), "nothing was made in its place");
+            settle(5).await;
+        }
+        a.until_live().await;
+        b.until_live().await;
+        println!(
+            "panicked at the end that {}: live again after {:?}",
+            if offering { "offers" } else { "answers" },
+            start.elapsed()
+        );
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+    settle(1000).await;
+    for portal in [&a, &b] {
+        assert_eq!(
+            (portal.figures.link.attempts.get(), portal.figures.link.connects.get()),
+            (3, 3),
+            "and then no more"
+        );
+        assert_eq!(portal.status.borrow().state, LinkState::Live);
+    }
+}
+
 fn replace_ignoring_case(text: &str, from: &str, to: &str) -> String {
     let at = text.to_lowercase().find(&from.to_lowercase()).expect("the fingerprint is announced");
     format!("{}{}{}", &text[..at], to, &text[at + from.len()..])

@@ -33,20 +33,21 @@ fn delete(name: &str) {
     let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
 }
 
-/// `ip` with these words.
-pub fn ip(words: &str) -> Result<(), String> {
+/// `ip` with these words; what it prints.
+pub fn ip(words: &str) -> Result<String, String> {
     run(Command::new("ip").args(words.split_whitespace()))
 }
 
-/// A command in a namespace.
-pub fn inside(name: &str, words: &str) -> Result<(), String> {
+/// A command in a namespace; what it prints.
+pub fn inside(name: &str, words: &str) -> Result<String, String> {
     ip(&format!("netns exec {name} {words}"))
 }
 
-pub fn run(command: &mut Command) -> Result<(), String> {
+/// Waits for a command; what it prints.
+pub fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let problem = || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    if output.status.success() { Ok(()) } else { Err(problem()) }
+    if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into()) } else { Err(problem()) }
 }
 
 /// A runtime whose threads, and so its sockets, are in a namespace: threads inherit it from the one that starts them.

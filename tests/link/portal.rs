@@ -15,6 +15,9 @@ use tokio::sync::{mpsc, watch};
 
 /// Pictures that the made-up encoder makes in a second.
 pub const PER_SECOND: u64 = 60;
+/// What it makes before it is given a target, and the least that it makes of any: as the real one, which has smaller sizes for that.
+const START_BPS: u32 = 2_000_000;
+const LEAST_BPS: u32 = 300_000;
 
 /// Looks at each message on its way out, may change it, and may swallow it by answering `false`.
 pub type Tamper = Box<dyn FnMut(&mut Message) -> bool + Send>;
@@ -36,6 +39,8 @@ pub struct Portal {
     pub presenting: Arc<AtomicBool>,
     pub keyframes_asked: Arc<AtomicU32>,
     pub target_bps: Arc<AtomicU32>,
+    /// Panics once, on the task that moves the connection's packets.
+    pub panics: Arc<AtomicBool>,
     pub active: Arc<AtomicBool>,
     pub events: mpsc::Sender<Event>,
     pub wire: Arc<Mutex<Wire>>,
@@ -86,6 +91,10 @@ fn start(
     far_end: Option<Fingerprint>,
     site: &str,
 ) -> Portal {
+    // With `RUST_LOG` set, what the portals say.
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    }
     let figures = Arc::new(Figures::default());
     let newest = Arc::new(Mutex::new(None));
     let (units_out, units_out_rx) = mpsc::channel(4);
@@ -105,7 +114,7 @@ fn start(
     let (keyframe, held) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let (keyframes_asked, target_bps) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (active, presenting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
-    let delivered = Arc::new(Mutex::new(vec![]));
+    let (panics, delivered) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(vec![])));
     let ports = Ports {
         ceiling_bps: 2_500_000,
         units_out: units_out_rx,
@@ -118,8 +127,11 @@ fn start(
             })
         },
         on_target_bps: {
-            let target_bps = target_bps.clone();
-            Arc::new(move |bps| target_bps.store(bps, Relaxed))
+            let (target_bps, panics) = (target_bps.clone(), panics.clone());
+            Arc::new(move |bps| {
+                target_bps.store(bps, Relaxed);
+                assert!(!panics.swap(false, Relaxed), "meant by the test");
+            })
         },
         on_held: {
             let held = held.clone();
@@ -154,7 +166,10 @@ fn start(
                     continue;
                 }
                 let key = keyframe.swap(false, Relaxed);
-                let bps = target_bps.load(Relaxed).max(1_000_000);
+                let bps = match target_bps.load(Relaxed) {
+                    0 => START_BPS,
+                    target_bps => target_bps.max(LEAST_BPS),
+                };
                 let unit = AccessUnit {
                     data: picture(number, key, bps),
                     keyframe: key,
@@ -206,6 +221,7 @@ fn start(
         presenting,
         keyframes_asked,
         target_bps,
+        panics,
         active,
         events,
         wire,

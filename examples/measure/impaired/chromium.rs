@@ -4,7 +4,7 @@
 //! `tests/measure/chromium/call.mjs` starts them and says what they see.
 
 use super::call::Scene;
-use super::narrow::{CEILING_BPS, STEP_S, calm, reached, seconds};
+use super::narrow::{self, CEILING_BPS, STEP_S, Span, calm, reached, seconds};
 use crate::motion::Motion;
 use crate::network::Network;
 use crate::{Rows, Tools, Trouble, row};
@@ -132,7 +132,7 @@ impl Browsers {
 }
 
 /// What was shown in a stretch of time, and rows about it.
-fn rows(browsers: &Browsers, what: &str, (from_ms, to_ms): (f64, f64)) -> Rows {
+fn rows(browsers: &Browsers, what: &str, (from_ms, to_ms): Span) -> Rows {
     let pictures = browsers.pictures();
     let times: Vec<f64> = pictures.iter().map(|picture| picture.at_ms).collect();
     let motion = Motion::of(&times, from_ms, to_ms);
@@ -234,14 +234,10 @@ fn loss(tools: &Tools, delay_ms: u32) -> Result<Rows, Trouble> {
 }
 
 pub fn narrow(tools: &Tools) -> Result<Rows, Trouble> {
-    let mut scene = Scene::empty(tools, "both delay=25 rate=3000 q=250")?;
+    let mut scene = Scene::empty(tools, narrow::PATH)?;
     let browsers = Browsers::start(tools, None)?;
     scene.run(SETTLE_S)?;
-    let before = scene.watch(10.0)?;
-    scene.network.set("both rate=1000")?;
-    let down = scene.watch(STEP_S)?;
-    scene.network.set("both rate=3000")?;
-    let up = scene.watch(STEP_S)?;
+    let [before, down, up] = narrow::steps(&mut scene)?;
     let mut all = vec![];
     all.extend(rows(&browsers, "3 Mb/s", before));
     all.extend(rows(&browsers, "drop to 1 Mb/s", down));

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Scene, Shown};
 use super::chromium::{self, Browsers};
-use super::narrow::STEP_S;
+use super::narrow::{self, Span};
 use crate::original::Original;
 use crate::rig::{Setup, film};
 use crate::ssim::{enlarged, luma_of_screen, spread};
@@ -16,16 +16,12 @@ const SETTLE_S: f64 = 5.0;
 const GRABS: u32 = 300;
 
 /// A stretch of time with its name.
-type Step = (&'static str, (f64, f64));
+type Step = (&'static str, Span);
 
 /// The three steps, each without its first seconds: their names and moments.
 fn steps(scene: &mut Scene) -> Result<[Step; 3], Trouble> {
-    let before = scene.watch(10.0)?;
-    scene.network.set("both rate=1000")?;
-    let down = scene.watch(STEP_S)?;
-    scene.network.set("both rate=3000")?;
-    let up = scene.watch(STEP_S)?;
-    let settled = |(from_ms, to_ms): (f64, f64)| (from_ms + SETTLE_S * 1e3, to_ms);
+    let [before, down, up] = narrow::steps(scene)?;
+    let settled = |(from_ms, to_ms): Span| (from_ms + SETTLE_S * 1e3, to_ms);
     Ok([("3 Mb/s", before), ("1 Mb/s", settled(down)), ("3 Mb/s again", settled(up))])
 }
 
@@ -62,7 +58,7 @@ fn rows(
 }
 
 pub fn of_portals(tools: &Tools) -> Result<Rows, Trouble> {
-    let mut scene = Scene::empty(tools, "both delay=25 rate=3000 q=250")?;
+    let mut scene = Scene::empty(tools, narrow::PATH)?;
     scene.calls.push(Call::start_with(tools, Setup { grabs: GRABS, ..Setup::default() })?);
     scene.calls[0].both_show()?;
     scene.run(10.0)?;
@@ -82,7 +78,7 @@ pub fn of_portals(tools: &Tools) -> Result<Rows, Trouble> {
 }
 
 pub fn of_chromium(tools: &Tools) -> Result<Rows, Trouble> {
-    let mut scene = Scene::empty(tools, "both delay=25 rate=3000 q=250")?;
+    let mut scene = Scene::empty(tools, narrow::PATH)?;
     let grabs = tools.folder.join("grabs");
     let _ = std::fs::remove_dir_all(&grabs);
     let browsers = Browsers::start(tools, Some(&grabs))?;

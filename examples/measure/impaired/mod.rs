@@ -32,7 +32,7 @@ pub const ALL: [Case; 20] = [
     Case::long("loss-100", "the same with a round trip of 100 ms", loss::round_trip_100),
     Case::long("bursts", "5 % loss in bursts of 8 packets on average, round trip of 50 ms", loss::bursts),
     Case::long("jitter", "delay of 40 ms ± 30 ms each way", loss::jitter),
-    Case::long("narrow", "3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms", narrow::steps),
+    Case::long("narrow", "3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms", narrow::of_portals),
     Case::long(
         "narrow-ssim",
         "likeness of what is shown to the film, 3 → 1 → 3 Mb/s, in a window",

@@ -4,6 +4,8 @@ use super::call::{Call, Scene, Shown, rows, timeline};
 use crate::probe::now_ms;
 use crate::{Rows, Tools, Trouble, row};
 
+/// A path that carries 3 Mb/s and is about to carry 1 and then 3 again.
+pub const PATH: &str = "both delay=25 rate=3000 q=250";
 /// How long each step of 3 → 1 → 3 Mb/s lasts.
 pub const STEP_S: f64 = 30.0;
 /// A rate is measured over this time.
@@ -11,14 +13,23 @@ const WINDOW_MS: f64 = 1000.0;
 /// What there is to send, without headers: the encoder's ceiling.
 pub const CEILING_BPS: f64 = 2.5e6;
 
-pub fn steps(tools: &Tools) -> Result<Rows, Trouble> {
-    let mut scene = Scene::start(tools, "both delay=25 rate=3000 q=250")?;
-    scene.run(15.0)?;
+/// From and to when something was watched, in ms since 1970.
+pub type Span = (f64, f64);
+
+/// Watches the last seconds before the drop, those after it, and those after the rise.
+pub fn steps(scene: &mut Scene) -> Result<[Span; 3], Trouble> {
     let before = scene.watch(10.0)?;
     scene.network.set("both rate=1000")?;
     let down = scene.watch(STEP_S)?;
     scene.network.set("both rate=3000")?;
     let up = scene.watch(STEP_S)?;
+    Ok([before, down, up])
+}
+
+pub fn of_portals(tools: &Tools) -> Result<Rows, Trouble> {
+    let mut scene = Scene::start(tools, PATH)?;
+    scene.run(15.0)?;
+    let [before, down, up] = steps(&mut scene)?;
     let mut all = vec![];
     all.extend(rows(&scene.calls[0], "3 Mb/s", before, "", ""));
     all.extend(rows(&scene.calls[0], "drop to 1 Mb/s", down, "", ""));
@@ -122,7 +133,7 @@ pub fn seconds(ms: Option<f64>) -> String {
 }
 
 /// When the queue towards portal `n` has first stayed below 100 ms for a second; the beginning of that second, in ms after the span's.
-pub fn calm(scene: &Scene, n: usize, (from_ms, to_ms): (f64, f64)) -> Option<f64> {
+pub fn calm(scene: &Scene, n: usize, (from_ms, to_ms): Span) -> Option<f64> {
     let mut since = from_ms;
     for queues in scene.queues.iter().filter(|q| q.at_ms > from_ms && q.at_ms < to_ms) {
         if queues.towards(n).peak_ms >= 100.0 {
@@ -135,7 +146,7 @@ pub fn calm(scene: &Scene, n: usize, (from_ms, to_ms): (f64, f64)) -> Option<f64
 }
 
 /// When a whole second with at least this rate towards portal `n`, and no longer queue than this, has first passed.
-pub fn reached(scene: &Scene, n: usize, (from_ms, to_ms): (f64, f64), bps: f64, queue_ms: f64) -> Option<f64> {
+pub fn reached(scene: &Scene, n: usize, (from_ms, to_ms): Span, bps: f64, queue_ms: f64) -> Option<f64> {
     let mut at_ms = from_ms;
     while at_ms + WINDOW_MS <= to_ms {
         let end_ms = at_ms + WINDOW_MS;

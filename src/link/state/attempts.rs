@@ -144,6 +144,10 @@ impl Machine {
 
     /// ICE has lost or found the path of a connection.
     pub(super) fn path(&mut self, id: u64, found: bool, now: Instant, actions: &mut Vec<Action>) {
+        if let Some(next) = self.next.filter(|next| next.id == id && !found) {
+            // A mapping or an address went with it while it was being made: one that begins now finds others.
+            return self.begin_anew(next.mends, now, actions);
+        }
         let Some(current) = self.current.as_mut().filter(|current| current.id == id) else { return };
         if !found {
             current.lost.get_or_insert(now);

@@ -4,12 +4,13 @@
 
 mod world;
 
-use super::portal::{Portal, identities, meet, portal_with, settle};
+use super::namespaces::runtime_in;
+use super::portal::{Portal, identities, long, meet, portal_with, settle};
 use screen_portal::link::{Config, IceServer, Mapping, Refusal, survey};
 use screen_portal::ops::{CandidateKind, LinkState, Path, Slate, Transport};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use world::{PASSWORD, Router, SERVER, SERVER_2, SERVER_V6, USER, World, address, runtime_in};
+use world::{PASSWORD, Router, SERVER, SERVER_2, SERVER_V6, USER, World, address};
 
 /// What a case is about.
 struct Case {
@@ -183,7 +184,7 @@ async fn run(case: &Case, world: &World, runtimes: &[Runtime; 2]) -> (String, Op
     );
     println!("{line}");
     let mut problem = (!case.holds(paths)).then(|| format!("{line}: expected {:?}", case.expected));
-    if connected && matches!(case.expected, Some(RelayedBy(_))) && std::env::var_os("PORTAL_LONG_TESTS").is_some() {
+    if connected && matches!(case.expected, Some(RelayedBy(_))) && long() {
         problem = problem.or(held(&a, &b).await);
     }
     if connected && case.has(Ports) && case.expected.is_some() {
@@ -263,6 +264,50 @@ async fn held(a: &Portal, b: &Portal) -> Option<String> {
     None
 }
 
+/// What a narrow path leaves of a relay by TLS, where TCP repeats what congestion control should have seen lost. Measured, not judged.
+async fn on_a_narrow_path(world: &World, runtimes: &[Runtime; 2]) {
+    const KBYTES_PER_S: u32 = 190;
+    let case = Case { routers: (OnlyTls, OnlyTls), with: ALL, expected: Some(RelayedBy(Transport::Tls)) };
+    world.routers(case.routers.0, case.routers.1);
+    let (mut a, mut b) = portals(&case, world, runtimes).await;
+    meet(&a, &b);
+    if !(live(&mut a).await & live(&mut b).await) {
+        return println!("relays by TLS, policed: no path");
+    }
+    world.police(KBYTES_PER_S);
+    settle(5000).await;
+    let count = |portal: &Portal| portal.delivered.lock().unwrap().len();
+    let begun = [&a, &b].map(count);
+    let mut each_second = [vec![], vec![]];
+    for _ in 0..30 {
+        let last = [&a, &b].map(count);
+        settle(1000).await;
+        each_second.iter_mut().zip([&a, &b]).zip(last).for_each(|((all, portal), last)| all.push(count(portal) - last));
+    }
+    for (n, portal) in [&a, &b].into_iter().enumerate() {
+        let delivered = portal.delivered.lock().unwrap();
+        let mut ages: Vec<_> = delivered[begun[n]..].iter().filter_map(|unit| unit.2).collect();
+        ages.sort();
+        let at = |percent: usize| ages.get((ages.len() * percent / 100).min(ages.len().saturating_sub(1)));
+        each_second[n].sort_unstable();
+        let seconds = &each_second[n];
+        println!(
+            "relays by TLS, policed to {KBYTES_PER_S} kB/s, 30 s: {} to {}, median {} of 60 pictures a second, age p50 {:?}, p95 {:?}, \
+             most {:?}; target {} kb/s",
+            seconds[0],
+            seconds[29],
+            seconds[15],
+            at(50),
+            at(95),
+            at(100),
+            portal.target_bps.load(std::sync::atomic::Ordering::Relaxed) / 1000
+        );
+    }
+    for portal in [a, b] {
+        portal.link().close().await;
+    }
+}
+
 /// In a range of four ports, connection after connection.
 async fn many_replacements(a: &Portal, b: &mut Portal) -> Option<String> {
     let before = b.figures.link.connects.get();
@@ -277,12 +322,11 @@ async fn many_replacements(a: &Portal, b: &mut Portal) -> Option<String> {
 // One test, because there is one internet: the cases follow each other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn paths_through_nats_and_firewalls() {
-    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
     let world = match World::start() {
         Ok(world) => world,
         Err(reason) => return println!("skipped: {reason}"),
     };
-    let runtimes = [runtime_in("nat-a"), runtime_in("nat-b")];
+    let runtimes = ["nat-a", "nat-b"].map(|name| runtime_in(name).unwrap());
     let mut problems = vec![];
     println!("| router A | router B | configured | path of A / of B | first picture after | age, p95 | attempts |");
     println!("|---|---|---|---|---|---|---|");
@@ -293,6 +337,9 @@ async fn paths_through_nats_and_firewalls() {
         }
     }
     problems.extend(surveys(&world, &runtimes[0]).await);
+    if long() {
+        on_a_narrow_path(&world, &runtimes).await;
+    }
     for runtime in runtimes {
         runtime.shutdown_background();
     }

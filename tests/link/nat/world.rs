@@ -6,13 +6,13 @@
 //!                                          └ 2001:db8::1, coturn ┘
 //! ```
 
+use crate::namespaces::{Namespaces, inside, ip};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 
 /// The internet with its TURN server, the routers, the hosts.
 pub const NAMES: [&str; 5] = ["nat-i", "nat-ra", "nat-rb", "nat-a", "nat-b"];
@@ -85,6 +85,7 @@ impl Router {
 pub struct World {
     turn: Option<Child>,
     pub folder: tempfile::TempDir,
+    _namespaces: Namespaces,
 }
 
 impl World {
@@ -93,11 +94,9 @@ impl World {
         for program in ["ip", "nft", "turnserver"] {
             Command::new(program).arg("--version").output().map_err(|error| format!("{program}: {error}"))?;
         }
-        let mut world = Self { turn: None, folder: tempfile::tempdir().map_err(|error| error.to_string())? };
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut world = Self { turn: None, folder, _namespaces: Namespaces::make(&NAMES)? };
         for name in NAMES {
-            // Left by a run that was killed.
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-            ip(&format!("netns add {name}"))?;
             ip(&format!("-n {name} link set lo up"))?;
         }
         ip("-n nat-i link add br0 type bridge")?;
@@ -198,6 +197,16 @@ impl World {
             nft(name, &router.rules(host)).unwrap();
         }
     }
+
+    /// From now on each router drops what is sent to the internet faster than this, without a queue; until the rules change.
+    pub fn police(&self, kbytes_per_s: u32) {
+        let rule = format!(
+            "nft add rule inet site forward oifname wan limit rate over {kbytes_per_s} kbytes/second burst 40 kbytes drop"
+        );
+        for router in ["nat-ra", "nat-rb"] {
+            inside(router, &rule).unwrap();
+        }
+    }
 }
 
 impl Drop for World {
@@ -206,18 +215,7 @@ impl Drop for World {
             let _ = turn.kill();
             let _ = turn.wait();
         }
-        for name in NAMES {
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-        }
     }
-}
-
-fn ip(arguments: &str) -> Result<(), String> {
-    run(Command::new("ip").args(arguments.split_whitespace())).map(|_| ())
-}
-
-pub fn inside(name: &str, command: &str) -> Result<String, String> {
-    run(Command::new("ip").args(["netns", "exec", name]).args(command.split_whitespace()))
 }
 
 fn nft(name: &str, rules: &str) -> Result<(), String> {
@@ -231,24 +229,6 @@ fn nft(name: &str, rules: &str) -> Result<(), String> {
     let output = child.wait_with_output().map_err(|error| error.to_string())?;
     let problem = || format!("nft: {}\n{rules}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(()) } else { Err(problem()) }
-}
-
-fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    let problem = || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into()) } else { Err(problem()) }
-}
-
-/// A runtime whose threads, and so its sockets, are in a namespace: threads inherit it from the one that starts them.
-pub fn runtime_in(name: &'static str) -> Runtime {
-    let build = move || {
-        let namespace = File::open(Path::new("/run/netns").join(name)).unwrap();
-        // SAFETY: the descriptor is open, and only this thread, which is about to end, changes its namespace.
-        let entered = unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&namespace), libc::CLONE_NEWNET) };
-        assert_eq!(entered, 0, "setns: {}", std::io::Error::last_os_error());
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-    };
-    std::thread::spawn(build).join().unwrap()
 }
 
 /// A host's address.
