@@ -19,7 +19,8 @@
 //! So a path that lives in one direction only is seen by at least one end. With each such attempt signalling is doubted too: it
 //! may be as dead as the path and not know it, and dials anew beside what it has. Attempts that nobody answers are dropped when
 //! the path is back; else they go on with back-off, 0.5 s doubling to 15 s, for ever; what changes for the better (signalling is
-//! up, other addresses, the operator's wish) ends every wait.
+//! up, other addresses, the operator's wish) ends every wait. One that had a path and lost it before
+//! it was up, as when a NAT forgets its mappings meanwhile, is begun anew at once.
 //!
 //! | no picture for | what is shown and asked |
 //! |---|---|
