@@ -59,6 +59,8 @@ pub(super) trait Estimator: BandwidthEstimator {
     fn allowance(&self) -> Allowance;
     /// From sending a packet to the feedback on it.
     fn round_trip(&self) -> Duration;
+    /// How long what is sent now waits in front of the bottleneck.
+    fn queue(&self) -> Duration;
 }
 
 /// RTP headers and extensions add so much to what the encoder makes.
@@ -433,6 +435,10 @@ impl Estimator for Controller {
     fn round_trip(&self) -> Duration {
         self.round_trip
     }
+
+    fn queue(&self) -> Duration {
+        Duration::from_secs_f64(self.queue.standing_ms() / 1e3)
+    }
 }
 
 /// Tells others what the estimator within finds.
@@ -477,5 +483,9 @@ impl<E: Estimator, F: Fn(f64, f64) + Send + Sync> Estimator for Published<E, F> 
 
     fn round_trip(&self) -> Duration {
         self.estimator.round_trip()
+    }
+
+    fn queue(&self) -> Duration {
+        self.estimator.queue()
     }
 }

@@ -1,7 +1,7 @@
 //! Which missing packets to ask for, and when (pure): negative acknowledgements, RFC 4585.
 //!
 //! A packet is missing when a later one has come. It is asked for at once, or, on paths that reorder, when it has been away for longer
-//! than others that came by themselves. The request goes out twice, a few milliseconds apart, because it may be lost as easily as its
+//! than others that came by themselves. The request goes out up to four times, a few milliseconds apart, because it may be lost as easily as its
 //! answer and costs almost nothing. If no repair has come when one should have, it is asked for again; how long that is, is
 //! learnt as TCP learns its retransmission timeout (RFC 6298), and only from packets that were asked for once (Karn's rule).
 //!
@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Packets that may be missing at a time. A larger gap is an outage, which a keyframe mends.
 const MISSING: usize = 256;
-/// A request is repeated after this: longer than most bursts of loss, far less than a round trip where repeating matters.
+/// A request is repeated after this, and so on for three quarters of a round trip within these bounds: then its answer may be on its way
+/// already. That is longer than most bursts of loss.
 const REPEAT: Duration = Duration::from_millis(10);
+const REPEATING: (Duration, Duration) = (REPEAT, Duration::from_millis(35));
 /// Bounds of the time that a repair may take beyond the round trip.
 const MARGIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(150));
 /// The longest that a missing packet is waited for before it is asked for.
@@ -58,11 +60,10 @@ struct Missing {
     noticed: Instant,
     /// It is only thought to exist.
     unseen: bool,
-    /// When it was asked for first and last.
+    /// When it was asked for first, and last, with and without repetitions.
     first_asked: Option<Instant>,
+    round: Option<Instant>,
     asked: Option<Instant>,
-    /// How often it was asked for; a request and its repetition count as two.
-    requests: u32,
 }
 
 /// The greatest of the values seen, fading with time.
@@ -138,7 +139,7 @@ impl Nack {
         let Some(missing) = self.missing.remove(at) else { return false };
         let took = missing.first_asked.map(|asked| now.saturating_duration_since(asked));
         match took.filter(|took| *took >= self.round_trip.mul_f64(0.8)) {
-            Some(took) if missing.requests <= 2 => {
+            Some(took) if missing.round == missing.first_asked => {
                 let beyond = took.saturating_sub(self.round_trip).as_secs_f64();
                 let (mean, deviation) = self.response.unwrap_or((beyond, beyond / 2.0));
                 let deviation = 0.75 * deviation + 0.25 * (mean - beyond).abs();
@@ -192,12 +193,13 @@ impl Nack {
                 self.missing.push_back(Missing { unseen: true, ..Missing::new(newest.sequence, now) });
             }
         }
-        let repair = self.repair_time();
+        let times = self.times();
         for missing in &mut self.missing {
-            if missing.at(&self.reordering, repair) <= now {
+            let at = missing.at(&self.reordering, times);
+            if at <= now {
                 missing.asked = Some(now);
                 missing.first_asked.get_or_insert(now);
-                missing.requests += 1;
+                missing.round = missing.round.filter(|round| at <= *round + times.repeating).or(Some(now));
                 into.push(missing.sequence);
             }
         }
@@ -205,9 +207,14 @@ impl Nack {
 
     /// When [`Nack::due`] has something to say.
     pub fn deadline(&self) -> Option<Instant> {
-        let repair = self.repair_time();
-        let missing = self.missing.iter().map(|missing| missing.at(&self.reordering, repair));
+        let times = self.times();
+        let missing = self.missing.iter().map(|missing| missing.at(&self.reordering, times));
         missing.chain(self.unseen_at()).min()
+    }
+
+    fn times(&self) -> Times {
+        let repeating = (self.round_trip * 3 / 4).clamp(REPEATING.0, REPEATING.1);
+        Times { repair: self.repair_time(), repeating }
     }
 
     fn unseen_at(&self) -> Option<Instant> {
@@ -219,19 +226,27 @@ impl Nack {
     }
 }
 
+/// When to ask again.
+#[derive(Clone, Copy)]
+struct Times {
+    /// The repair should have come.
+    repair: Duration,
+    /// Until then the request is repeated.
+    repeating: Duration,
+}
+
 impl Missing {
     fn new(sequence: u16, noticed: Instant) -> Self {
-        Self { sequence, noticed, unseen: false, first_asked: None, asked: None, requests: 0 }
+        Self { sequence, noticed, unseen: false, first_asked: None, round: None, asked: None }
     }
 
     /// When it is to be asked for next.
-    fn at(&self, reordering: &Fading, repair: Duration) -> Instant {
-        match self.asked {
+    fn at(&self, reordering: &Fading, times: Times) -> Instant {
+        match self.round.zip(self.asked) {
             None if self.unseen => self.noticed,
             None => self.noticed + reordering.at(self.noticed).mul_f64(1.25).min(MAX_REORDERING),
-            // The first of two.
-            Some(asked) if self.requests % 2 == 1 => asked + REPEAT,
-            Some(asked) => asked + repair.saturating_sub(REPEAT).max(REPEAT),
+            Some((round, asked)) if asked + REPEAT <= round + times.repeating => asked + REPEAT,
+            Some((round, asked)) => (round + times.repair).max(asked + REPEAT),
         }
     }
 }
@@ -239,6 +254,29 @@ impl Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// When a packet that never comes is asked for, in milliseconds from when it was noticed.
+    fn asked_for(round_trip_ms: u64) -> Vec<u128> {
+        let (mut nack, start, mut due) = (Nack::default(), Instant::now(), vec![]);
+        nack.set_round_trip(Duration::from_millis(round_trip_ms));
+        nack.received(0, 0, true, start);
+        nack.received(2, 3000, true, start);
+        let mut times = vec![];
+        while let Some(at) = nack.deadline().filter(|at| *at < start + Duration::from_millis(200)) {
+            // The task is woken late by less than a millisecond.
+            nack.due(at + Duration::from_micros(300), &mut due);
+            times.push((at - start).as_millis());
+        }
+        assert!(due.iter().all(|sequence| *sequence == 1) && due.len() == times.len());
+        times
+    }
+
+    #[test]
+    fn requests_are_repeated_until_their_answer_may_be_on_its_way() {
+        assert_eq!(asked_for(100), [0, 10, 20, 30, 135, 145, 155, 166]);
+        assert_eq!(asked_for(20)[..5], [0, 10, 35, 45, 70]);
+        assert_eq!(asked_for(1)[..5], [0, 10, 20, 30, 41]);
+    }
 
     /// Found while a fuzz target was looked into: a gap that fills the account, and behind it a picture that is not complete.
     #[test]

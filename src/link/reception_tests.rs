@@ -128,14 +128,15 @@ fn what_is_missing_is_asked_for_at_once_and_once_per_round_trip() {
     let (mut sender, mut reception) = (Sender::new(start), Reception::new(start));
     reception.set_round_trip(ROUND_TRIP);
     let mut packets: Vec<_> = (0..60).flat_map(|n| sender.picture(n * 33, n == 0)).collect();
-    // In the middle of a picture; its request and the repetition are lost, the next is answered.
+    // In the middle of a picture; its request and the repetitions are lost, the next is answered.
     let repair = packets.remove(42);
     let (gone, noticed) = (42, repair.arrived - start);
     packets.push(Packet { arrived: repair.arrived + 228 * MS, ..repair });
     let done = run(&mut reception, start, packets, 3000);
     let noticed = noticed.as_millis() as u64;
     let after: Vec<_> = done.repairs.iter().map(|(at, sequence)| (at - noticed, *sequence)).collect();
-    assert_eq!(after, [(0, gone), (10, gone), (135, gone), (145, gone)]);
+    let expected = [0, 10, 20, 30, 135, 145, 155, 165].map(|at| (at, gone));
+    assert_eq!(after, expected);
     assert_eq!(done.delivered.len(), 60, "nothing is lost");
     assert!(done.asked.is_empty());
 }

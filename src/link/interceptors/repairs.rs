@@ -7,8 +7,11 @@
 //!   outage, none of it: a second's worth of pictures that nobody needs would stand in front of the keyframe that everybody
 //!   waits for;
 //! - repairs are lost too, and the next can only come a round trip later. Unless losses are rare, each is sent twice, a few
-//!   milliseconds apart, and so is each packet of a keyframe, unasked: a picture of 60 packets never comes whole otherwise;
-//! - repairs have a budget, a share of the target bitrate. When it is spent, the second copies are left out first;
+//!   milliseconds apart, or three times where very much is lost; and each packet of a keyframe twice, unasked: a picture of 60
+//!   packets never comes whole otherwise;
+//! - but once only while a queue stands in front of the bottleneck: what is lost then is what it had no room for, which more packets make
+//!   worse, and says nothing of how likely a repair is lost;
+//! - repairs have a budget, a share of the target bitrate. When it is spent, the further copies are left out first;
 //! - a repair carries the header extensions of what it repairs, so that a picture whose first packet was lost still knows when it
 //!   was taken.
 
@@ -28,11 +31,15 @@ use std::time::{Duration, Instant};
 const MIN_INTERVAL: Duration = Duration::from_millis(15);
 /// Nobody waits longer for a repair (see [`crate::link::reception`]), the request's own time included.
 const MAX_AGE: Duration = Duration::from_millis(1200);
-/// From this share of lost packets on, repairs and keyframes are sent twice.
-const DOUBLING_LOSS: f64 = 0.01;
+/// From these shares of lost packets on, repairs are sent once more; keyframes from the first on.
+const COPYING_LOSS: [f64; 2] = [0.01, 0.08];
+/// With a queue of this length the path is full: a picture's own packets make less.
+const FULL: Duration = Duration::from_millis(30);
+/// What such a queue had no room for is asked for later, when it may have drained.
+const FULL_MEMORY: Duration = Duration::from_millis(500);
 /// How much a packet counts in the share of lost packets: it is that of the last few hundred.
 const WEIGHT: f64 = 1.0 / 512.0;
-/// The second copy follows after this, so that it does not meet the same burst of loss.
+/// Each further copy follows after this, so that it does not meet the same burst of loss.
 const APART: Duration = Duration::from_millis(10);
 /// More packets than this asked for at once, half a second at 2.5 Mb/s, are an outage: a keyframe mends it sooner than repairs.
 const MAX_AT_ONCE: usize = 128;
@@ -44,11 +51,12 @@ const BUDGET_S: f64 = 0.5;
 /// The budget never holds less than this: at low bitrates too a keyframe may be sent twice.
 const MIN_BUDGET_BYTES: f64 = 60_000.0;
 
-/// A packet that was sent, with the times when it was first and last.
+/// A packet that was sent.
 struct Sent {
     packet: rtc::rtp::Packet,
     first: Instant,
-    last: Instant,
+    /// When it was sent again, on request or unasked; copies of that do not count.
+    again: Option<Instant>,
     /// Somebody asked for it.
     missed: bool,
     /// Part of an outage, not to be repaired.
@@ -70,12 +78,14 @@ pub(in crate::link) struct Repairs {
     rtx_sequence: u16,
     /// By sequence number modulo [`REMEMBERED`].
     sent: Vec<Option<Sent>>,
-    /// The share of packets that the far end had to ask for.
+    /// The share of packets that the far end had to ask for, though the path was not full.
     lost: f64,
+    /// When the path was last full.
+    full: Option<Instant>,
     /// The timestamp of the keyframe that was sent last.
     keyframe: Option<u32>,
-    /// Second copies, and when they are due. In the order of time; no longer than [`REMEMBERED`].
-    copies: VecDeque<(Instant, u16)>,
+    /// Further copies: when the next one is due, of which packet, and how many. In the order of time; no longer than [`REMEMBERED`].
+    copies: VecDeque<(Instant, u16, usize)>,
     budget_bytes: f64,
     refilled: Option<Instant>,
     reads: VecDeque<TaggedPacket>,
@@ -90,6 +100,7 @@ impl Repairs {
             rtx_sequence: rand::random(),
             sent: std::iter::repeat_with(|| None).take(REMEMBERED).collect(),
             lost: 0.0,
+            full: None,
             keyframe: None,
             copies: VecDeque::new(),
             budget_bytes: MIN_BUDGET_BYTES,
@@ -101,21 +112,34 @@ impl Repairs {
 
     fn note(&mut self, packet: &rtc::rtp::Packet, now: Instant) {
         let sequence = packet.header.sequence_number;
-        let sent = Sent { packet: packet.clone(), first: now, last: now, missed: false, given_up: false };
+        let sent = Sent { packet: packet.clone(), first: now, again: None, missed: false, given_up: false };
         self.sent[usize::from(sequence) % REMEMBERED] = Some(sent);
         self.lost -= self.lost * WEIGHT;
         if begins_keyframe(&packet.payload) {
             self.keyframe = Some(packet.header.timestamp);
         }
         if self.keyframe == Some(packet.header.timestamp) {
-            self.copy_later(sequence, now);
+            let copies = self.copies(now).min(1);
+            self.copy_later(sequence, copies, now);
         }
     }
 
-    /// Sends it once more if much is lost.
-    fn copy_later(&mut self, sequence: u16, now: Instant) {
-        if self.lost >= DOUBLING_LOSS && self.copies.len() < REMEMBERED {
-            self.copies.push_back((now + APART, sequence));
+    /// How often a repair is to be sent beyond the first time.
+    fn copies(&mut self, now: Instant) -> usize {
+        if self.is_full(now) { 0 } else { COPYING_LOSS.iter().filter(|share| self.lost >= **share).count() }
+    }
+
+    /// Whether the path is full, or was just now.
+    fn is_full(&mut self, now: Instant) -> bool {
+        if u128::from(self.figures.outgoing.path_queue_us.get()) > FULL.as_micros() {
+            self.full = Some(now);
+        }
+        self.full.is_some_and(|at| now.saturating_duration_since(at) < FULL_MEMORY)
+    }
+
+    fn copy_later(&mut self, sequence: u16, copies: usize, now: Instant) {
+        if copies > 0 && self.copies.len() < REMEMBERED {
+            self.copies.push_back((now + APART, sequence, copies));
         }
     }
 
@@ -123,14 +147,15 @@ impl Repairs {
     fn wanted(&mut self, sequence: u16, now: Instant) -> bool {
         // Slightly less than a round trip, so that jitter does not cost a whole interval of the far end's asking.
         let interval = Duration::from_micros(self.figures.link.round_trip_us.get() * 9 / 10).max(MIN_INTERVAL);
+        let full = self.is_full(now);
         let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
         let Some(sent) = sent.as_mut().filter(|sent| sent.packet.header.sequence_number == sequence) else {
             return false;
         };
-        if !std::mem::replace(&mut sent.missed, true) {
+        if !std::mem::replace(&mut sent.missed, true) && !full {
             self.lost += WEIGHT;
         }
-        let due = sent.first == sent.last || now.saturating_duration_since(sent.last) >= interval;
+        let due = sent.again.is_none_or(|again| now.saturating_duration_since(again) >= interval);
         due && !sent.given_up && now.saturating_duration_since(sent.first) < MAX_AGE
     }
 
@@ -146,20 +171,22 @@ impl Repairs {
             wanted.extend(sequences.filter(|sequence| self.wanted(*sequence, now)));
         }
         let outage = wanted.len() > MAX_AT_ONCE;
+        let copies = self.copies(now);
         for sequence in wanted {
             if outage {
                 if let Some(sent) = &mut self.sent[usize::from(sequence) % REMEMBERED] {
                     sent.given_up = true;
                 }
-            } else if self.send(sequence, 0.0, now) {
-                self.copy_later(sequence, now);
+            } else if self.send(sequence, false, now) {
+                self.copy_later(sequence, copies, now);
             }
         }
     }
 
-    /// Sends a packet again if the budget holds more than `reserve_bytes`.
-    fn send(&mut self, sequence: u16, reserve_bytes: f64, now: Instant) -> bool {
+    /// Sends a packet again if the budget allows it; copies leave half of it to others.
+    fn send(&mut self, sequence: u16, copy: bool, now: Instant) -> bool {
         self.refill(now);
+        let reserve_bytes = if copy { self.budget_limit() / 2.0 } else { 0.0 };
         let Some(stream) = self.stream else { return false };
         let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
         let Some(sent) = sent.as_mut().filter(|sent| sent.packet.header.sequence_number == sequence) else {
@@ -169,7 +196,9 @@ impl Repairs {
             self.figures.outgoing.repairs_refused.one();
             return false;
         }
-        sent.last = now;
+        if !copy || sent.again.is_none() {
+            sent.again = Some(now);
+        }
         let mut packet = sent.packet.clone();
         if let Some((ssrc, payload_type)) = stream.rtx {
             // RFC 4588, section 4: the original sequence number, then the original payload.
@@ -240,14 +269,15 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Repairs {
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        while let Some((_, sequence)) = self.copies.pop_front_if(|(due, _)| *due <= now) {
-            self.send(sequence, self.budget_limit() / 2.0, now);
+        while let Some((_, sequence, copies)) = self.copies.pop_front_if(|(due, ..)| *due <= now) {
+            self.send(sequence, true, now);
+            self.copy_later(sequence, copies - 1, now);
         }
         Ok(())
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
-        self.copies.front().map(|(due, _)| *due)
+        self.copies.front().map(|(due, ..)| *due)
     }
 }
 
@@ -358,6 +388,37 @@ mod tests {
         send(&mut stage, 208, 0x41, at(320));
         stage.handle_timeout(at(330)).unwrap();
         assert_eq!(sent(&mut stage), (200..208).collect::<Vec<_>>());
+    }
+
+    /// How often a repair is sent when this share of 600 packets is asked for, one after the other, and a queue stands.
+    fn times_sent(one_in: u16, queue_ms: u64) -> usize {
+        let figures = figures();
+        figures.outgoing.path_queue_us.set(queue_ms * 1000);
+        let (mut stage, start) = (stage(&figures), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        for sequence in 0..600 {
+            send(&mut stage, sequence, 0x41, at(4 * u64::from(sequence)));
+            if sequence % one_in == 0 {
+                asked(&mut stage, pair(sequence, 0), at(4 * u64::from(sequence)));
+            }
+            stage.handle_timeout(at(4 * u64::from(sequence))).unwrap();
+            sent(&mut stage);
+        }
+        (0..5).for_each(|n| stage.handle_timeout(at(2500 + 10 * n)).unwrap());
+        sent(&mut stage);
+        let mut repairs = asked(&mut stage, pair(599, 0), at(2600)).len();
+        for n in 0..10 {
+            stage.handle_timeout(at(2600 + 10 * n)).unwrap();
+            repairs += sent(&mut stage).len();
+        }
+        repairs
+    }
+
+    #[test]
+    fn the_more_is_lost_the_more_copies_are_sent_unless_the_path_is_full() {
+        for (one_in, queue_ms, times) in [(200, 0, 1), (20, 0, 2), (5, 0, 3), (20, 29, 2), (20, 31, 1), (5, 200, 1)] {
+            assert_eq!(times_sent(one_in, queue_ms), times, "one in {one_in} lost, {queue_ms} ms of queue");
+        }
     }
 
     #[test]

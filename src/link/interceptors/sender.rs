@@ -80,6 +80,7 @@ impl<E: Estimator> Sender<E> {
         self.estimator.on_reports(now, &self.reports);
         self.pacer.set_allowance(self.estimator.allowance());
         self.figures.outgoing.estimate_bps.set(self.estimator.estimate_bps() as u64);
+        self.figures.outgoing.path_queue_us.set(self.estimator.queue().as_micros() as u64);
     }
 
     /// Lets go what may go.

@@ -2,8 +2,9 @@
 
 use super::{ASK_AGAIN, Action, Duration, Goodbye, Instant, Machine, Role, backoff};
 
-/// What ICE calls a lost path may be a machine that was busy, whose packets wait to be read: so long it may take to find it again.
-const LOST: Duration = Duration::from_millis(150);
+/// What ICE calls a lost path may be a machine that was busy, whose packets wait to be read, or a path where many are lost: so long it
+/// may take to find it again. The library looks only each 200 ms.
+const LOST: Duration = Duration::from_millis(250);
 /// The far end sends pictures and reports on ours many times a second, whatever its camera does. After so long without either
 /// its packets do not come through, even if ICE's do: the far end may still be sending to an address that we had.
 const QUIET: Duration = Duration::from_millis(700);

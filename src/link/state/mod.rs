@@ -11,7 +11,7 @@
 //! | | after |
 //! |---|---|
 //! | the address of ours that it uses is gone, or this machine has slept | at once |
-//! | ICE hears nothing of the far end: 0.6 s, and then | 0.15 s |
+//! | ICE hears nothing of the far end: 0.6 s, and then | 0.25 s |
 //! | pictures are to be expected, and no packet at all comes | 0.7 s |
 //! | pictures are to be expected, and none comes whole; or there are none to be expected, and no ping is answered | 3 s |
 //! | pictures flow, and no ping is answered | 5 s |

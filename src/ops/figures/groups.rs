@@ -91,6 +91,8 @@ figures! {
         Gauge send_rate_bps,
         /// The time in microseconds that a packet waits in the pacer now.
         Gauge pacer_queue_us,
+        /// The time in microseconds that what is sent now waits in front of the path's bottleneck, whoever fills it.
+        Gauge path_queue_us,
         /// Pictures per second that the encoder is to make now.
         Gauge fps,
         /// Why pictures have the size that they have: the code of a [`SizeReason`].
