@@ -33,6 +33,7 @@ fn packets(bytes: usize, keyframe: bool, first: u16, timestamp: u32) -> Vec<Pack
         timestamp,
         marker: n == last,
         captured: None,
+        dependency: None,
         payload: Bytes::from(payload),
         arrived,
     };

@@ -157,6 +157,7 @@ impl Portal {
                 let signaling = signaling::start(&config.signaling, &identity, far_end, Arc::clone(&figures))?;
                 let (outgoing, events, running) = signaling.split();
                 let (on_keyframe, on_target) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
+                let on_decoded = Arc::clone(&encoder_control);
                 let (on_active, on_held) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
                 let (on_view, doubt) = (Arc::clone(&board), running.controls());
                 let ports = link::Ports {
@@ -164,6 +165,12 @@ impl Portal {
                     units_in,
                     ceiling_bps: config.encode.bitrate_bps,
                     on_keyframe_request: Arc::new(move || on_keyframe.request_keyframe()),
+                    on_decoded: Arc::new(move |number, lost| {
+                        on_decoded.far_end_has(number);
+                        if lost {
+                            on_decoded.request_recovery();
+                        }
+                    }),
                     on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
                     on_active: Arc::new(move |active| on_active.set_active(active)),
                     on_held: Arc::new(move |held| on_held.set_held(held)),

@@ -198,8 +198,13 @@ impl H264 {
         for _ in 0..2 * self.units.len() {
             let unit = self.units.get(self.next).cloned().unwrap_or(0..0);
             self.next = (self.next + 1) % self.units.len();
-            let unit =
-                AccessUnit { data: self.data.slice(unit), keyframe: false, captured: Some(Instant::now()), number: 0 };
+            let unit = AccessUnit {
+                data: self.data.slice(unit),
+                keyframe: false,
+                captured: Some(Instant::now()),
+                number: 0,
+                dependency: None,
+            };
             match self.decoder.decode(&unit, pool) {
                 Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => {}

@@ -3,12 +3,16 @@
 //! Pictures go in and out as [`crate::media::Frame`]s; encoded pictures travel as [`AccessUnit`]s. Each direction has a plain
 //! object without threads ([`encode::Encoder`], [`decode::Decoder`]) and a worker thread around it ([`encode::start`],
 //! [`decode::start`]). [`nal`] and [`sps`] read just enough of the format to know what a stream is before the C++ library
-//! sees a byte of it.
+//! sees a byte of it; [`slice`] tells which pictures the encoder keeps as long-term references.
 
 pub mod decode;
 pub mod encode;
+pub(crate) mod history;
 pub mod nal;
 mod native;
+#[cfg(test)]
+mod recovery_tests;
+pub mod slice;
 pub mod sps;
 
 #[cfg(test)]
@@ -32,4 +36,16 @@ pub struct AccessUnit {
     pub captured: Option<Instant>,
     /// The frame's number at its source, or a count of received access units from 1.
     pub number: u64,
+    /// What it refers to; `None` where that is not known (files, far ends of another version).
+    pub dependency: Option<Dependency>,
+}
+
+/// What a picture refers to, as far as one must know who has lost pictures before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The picture's own number: counts what one encoder has made, from 1.
+    pub number: u32,
+    /// Whoever has decoded the picture with this number, and no keyframe since, can decode this one. For a keyframe, its own number;
+    /// usually that of the picture before; after a loss, an older one (see `encode::references`).
+    pub on: u32,
 }

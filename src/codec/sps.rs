@@ -18,6 +18,13 @@ pub struct Sps {
     pub colour: Option<Colour>,
     /// Pictures per second, where the stream says so and it is between 1 and 240.
     pub frame_rate: Option<f64>,
+    /// Whether numbers of pictures may be missing without a loss: then the decoder cannot tell a loss from what was never sent.
+    pub gaps_allowed: bool,
+    /// Bits of `frame_num` in slice headers, 4 to 16.
+    pub frame_number_bits: u8,
+    /// Bits of `pic_order_cnt_lsb` in slice headers, 4 to 16; 0 where pictures come in their order; `None` where they are ordered in
+    /// a way that we do not read.
+    pub order_bits: Option<u8>,
 }
 
 /// Why a sequence parameter set is refused.
@@ -40,7 +47,7 @@ pub enum Error {
 }
 
 /// Reads bits of a NAL unit's payload, passing over emulation prevention bytes (00 00 03).
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     data: std::slice::Iter<'a, u8>,
     zeros: u8,
     byte: u8,
@@ -48,11 +55,11 @@ struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    fn new(payload: &'a [u8]) -> Self {
+    pub(super) fn new(payload: &'a [u8]) -> Self {
         Self { data: payload.iter(), zeros: 0, byte: 0, left: 0 }
     }
 
-    fn bit(&mut self, field: &'static str) -> Result<bool, Error> {
+    pub(super) fn bit(&mut self, field: &'static str) -> Result<bool, Error> {
         if self.left == 0 {
             let mut next = || self.data.next().copied().ok_or(Error::Malformed(field));
             let mut byte = next()?;
@@ -68,7 +75,7 @@ impl<'a> Bits<'a> {
     }
 
     /// An unsigned number of `count` (at most 32) bits.
-    fn number(&mut self, count: u32, field: &'static str) -> Result<u32, Error> {
+    pub(super) fn number(&mut self, count: u32, field: &'static str) -> Result<u32, Error> {
         let mut value = 0;
         for _ in 0..count {
             value = value << 1 | u32::from(self.bit(field)?);
@@ -77,7 +84,7 @@ impl<'a> Bits<'a> {
     }
 
     /// ue(v): an Exp-Golomb code, at most `max`.
-    fn golomb(&mut self, max: u32, field: &'static str) -> Result<u32, Error> {
+    pub(super) fn golomb(&mut self, max: u32, field: &'static str) -> Result<u32, Error> {
         let mut zeros = 0;
         while !self.bit(field)? {
             zeros += 1;
@@ -113,15 +120,25 @@ impl Sps {
         if WITH_CHROMA_FORMAT.contains(profile_idc) {
             samples(bits)?;
         }
-        bits.golomb(12, "log2_max_frame_num_minus4")?;
-        picture_order(bits)?;
+        let frame_number_bits = 4 + bits.golomb(12, "log2_max_frame_num_minus4")? as u8;
+        let order_bits = picture_order(bits)?;
         bits.golomb(16, "max_num_ref_frames")?;
-        bits.bit("gaps_in_frame_num_value_allowed_flag")?;
+        let gaps_allowed = bits.bit("gaps_in_frame_num_value_allowed_flag")?;
         let size = size(bits)?;
         let (colour, frame_rate) =
             if bits.bit("vui_parameters_present_flag")? { usability(bits)? } else { (None, None) };
         let (profile_idc, constraints, level_idc) = (*profile_idc, *constraints, *level_idc);
-        Ok(Self { profile_idc, constraints, level_idc, size, colour, frame_rate })
+        Ok(Self {
+            profile_idc,
+            constraints,
+            level_idc,
+            size,
+            colour,
+            frame_rate,
+            gaps_allowed,
+            frame_number_bits,
+            order_bits,
+        })
     }
 }
 
@@ -158,11 +175,10 @@ fn scaling_list(bits: &mut Bits, length: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn picture_order(bits: &mut Bits) -> Result<(), Error> {
+/// Bits of `pic_order_cnt_lsb`; 0 without it.
+fn picture_order(bits: &mut Bits) -> Result<Option<u8>, Error> {
     match bits.golomb(2, "pic_order_cnt_type")? {
-        0 => {
-            bits.golomb(12, "log2_max_pic_order_cnt_lsb_minus4")?;
-        }
+        0 => return Ok(Some(4 + bits.golomb(12, "log2_max_pic_order_cnt_lsb_minus4")? as u8)),
         1 => {
             bits.bit("delta_pic_order_always_zero_flag")?;
             bits.signed_golomb("offset_for_non_ref_pic")?;
@@ -171,9 +187,9 @@ fn picture_order(bits: &mut Bits) -> Result<(), Error> {
                 bits.signed_golomb("offset_for_ref_frame")?;
             }
         }
-        _ => {}
+        _ => return Ok(Some(0)),
     }
-    Ok(())
+    Ok(None)
 }
 
 fn size(bits: &mut Bits) -> Result<Size, Error> {

@@ -3,8 +3,11 @@
 //! The far end decides what comes, so this is total: any packets in any order give some access units, never a panic, never
 //! unbounded memory. Packets in order pass straight through; nothing waits unless something is missing. Behind a gap packets wait
 //! for the repair, at most for [`Assembler::set_hold`]; then the gap is given up, the picture that it hit is dropped, and so
-//! is everything up to the next whole keyframe, because decoding on would show garbage.
+//! is everything up to the next whole keyframe, or picture that says that it refers to one that was delivered, because decoding on
+//! would show garbage.
 
+use crate::codec::Dependency;
+use crate::codec::history::History;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -38,6 +41,8 @@ pub struct Packet {
     pub marker: bool,
     /// When the picture was taken, by the sender's clock, since 1970; on the first packet of an access unit.
     pub captured: Option<Duration>,
+    /// What the picture refers to, if the sender says so; on the first packet of an access unit.
+    pub dependency: Option<Dependency>,
     /// The payload without padding.
     pub payload: Bytes,
     /// When it came.
@@ -53,6 +58,8 @@ pub struct Unit {
     pub keyframe: bool,
     /// From [`Packet::captured`].
     pub captured: Option<Duration>,
+    /// From [`Packet::dependency`].
+    pub dependency: Option<Dependency>,
     /// From [`Packet::timestamp`].
     pub timestamp: u32,
     /// When its first packet came.
@@ -73,6 +80,7 @@ pub struct Losses {
 struct Building {
     timestamp: u32,
     captured: Option<Duration>,
+    dependency: Option<Dependency>,
     first_arrived: Instant,
     damaged: bool,
     /// The type of the NAL unit whose fragments are coming.
@@ -97,6 +105,8 @@ pub struct Assembler {
     building: Option<Building>,
     data: BytesMut,
     wants_keyframe: bool,
+    /// Of pictures that say what they refer to.
+    delivered: History,
     losses: Losses,
 }
 
@@ -112,6 +122,7 @@ impl Assembler {
             building: None,
             data: BytesMut::new(),
             wants_keyframe: true,
+            delivered: History::default(),
             losses: Losses::default(),
         }
     }
@@ -121,7 +132,7 @@ impl Assembler {
         self.hold = hold;
     }
 
-    /// Whether nothing can be delivered before a keyframe comes.
+    /// Whether nothing can be delivered before a keyframe comes, or a picture that refers to one that was delivered.
     pub fn wants_keyframe(&self) -> bool {
         self.wants_keyframe
     }
@@ -133,9 +144,28 @@ impl Assembler {
         building.map(|building| building.first_arrived).or_else(|| waiting.next().map(|packet| packet.arrived))
     }
 
+    /// The number of the picture delivered last, if its sender says what pictures refer to, and what was delivered still counts.
+    pub fn newest(&self) -> Option<u32> {
+        self.delivered.newest()
+    }
+
+    /// When the first packet came of a picture behind a gap that can be decoded without what is missing, and is still under way.
+    pub fn recovery_begun(&self) -> Option<Instant> {
+        let building = self.building.as_ref().filter(|building| self.wants_keyframe && !building.damaged);
+        let building = building.filter(|building| self.is_decodable(building.dependency));
+        let mut waiting = self.window.iter().flatten().filter(|packet| self.is_decodable(packet.dependency));
+        building.map(|building| building.first_arrived).or_else(|| waiting.next().map(|packet| packet.arrived))
+    }
+
+    /// Whether what a picture says that it refers to was delivered.
+    fn is_decodable(&self, dependency: Option<Dependency>) -> bool {
+        dependency.is_some_and(|dependency| self.delivered.allows(dependency))
+    }
+
     /// From now on nothing is delivered before a keyframe comes: for a consumer that had to drop one.
     pub fn require_keyframe(&mut self) {
         self.wants_keyframe = true;
+        self.delivered.clear();
     }
 
     /// Losses since the last call.
@@ -188,17 +218,18 @@ impl Assembler {
         continues
     }
 
-    /// Goes on with the first keyframe that is whole behind a gap, if there is one; what is missing before it is given up.
-    pub fn skip_to_keyframe(&mut self, into: &mut Vec<Unit>) {
-        let Some(index) = self.whole_keyframe() else { return };
+    /// Goes on with the first picture that is whole behind a gap and needs nothing of what is missing, if there is one: a keyframe, or
+    /// one that refers to a picture that was delivered. What is missing before it is given up.
+    pub fn skip_gap(&mut self, into: &mut Vec<Unit>) {
+        let Some(index) = self.next_entry() else { return };
         self.losses.packets += self.window.drain(..index).filter(Option::is_none).count() as u64;
         self.next = self.next.map(|next| next.wrapping_add(index as u16));
         self.lost();
         self.drain(into);
     }
 
-    /// Where in the window the first whole keyframe begins.
-    fn whole_keyframe(&self) -> Option<usize> {
+    /// Where in the window the first whole one begins.
+    fn next_entry(&self) -> Option<usize> {
         let mut begin: Option<(usize, u32)> = None;
         for (index, slot) in self.window.iter().enumerate() {
             let Some(packet) = slot else {
@@ -206,7 +237,8 @@ impl Assembler {
                 continue;
             };
             if begin.is_none_or(|(_, timestamp)| timestamp != packet.timestamp) {
-                begin = has_sps(&packet.payload).then_some((index, packet.timestamp));
+                let enters = has_sps(&packet.payload) || self.is_decodable(packet.dependency);
+                begin = enters.then_some((index, packet.timestamp));
             }
             if packet.marker
                 && let Some((begin, _)) = begin
@@ -264,6 +296,7 @@ impl Assembler {
             let building = self.building.get_or_insert_with(|| Building {
                 timestamp: packet.timestamp,
                 captured: packet.captured,
+                dependency: packet.dependency,
                 first_arrived: packet.arrived,
                 damaged: gap && !starts_unit(&packet.payload),
                 fragment: None,
@@ -296,15 +329,23 @@ impl Assembler {
             return;
         }
         let keyframe = building.idr && building.sps && building.pps && building.top;
-        if self.wants_keyframe && !keyframe {
+        // A sender that says what its pictures refer to is believed, and must not be wrong.
+        let decodable = match (building.dependency, self.delivered.newest()) {
+            (Some(dependency), Some(_)) => self.delivered.allows(dependency),
+            _ => !self.wants_keyframe,
+        };
+        if !keyframe && !decodable {
             self.losses.units += 1;
+            self.wants_keyframe = true;
             return;
         }
         self.wants_keyframe = false;
+        self.delivered.add(building.dependency, keyframe);
         into.push(Unit {
             data: data.freeze(),
             keyframe,
             captured: building.captured,
+            dependency: building.dependency,
             timestamp: building.timestamp,
             first_arrived: building.first_arrived,
         });

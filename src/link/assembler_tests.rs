@@ -31,6 +31,7 @@ fn packets(units: usize, slice: usize, start: Instant) -> Vec<Packet> {
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
             captured: Some(at),
+            dependency: None,
             payload: packet.payload,
             arrived: start + at,
         }));
@@ -143,8 +144,15 @@ fn units_without_end_are_dropped() {
     let (mut assembler, mut units) = (Assembler::new(HOLD), vec![]);
     for n in 0..10_000_u32 {
         let payload = Bytes::from(vec![if n == 0 { 0x67 } else { 0x41 }; 1200]);
-        let packet =
-            Packet { sequence: n as u16, timestamp: 1, marker: false, captured: None, payload, arrived: start };
+        let packet = Packet {
+            sequence: n as u16,
+            timestamp: 1,
+            marker: false,
+            captured: None,
+            dependency: None,
+            payload,
+            arrived: start,
+        };
         assembler.push(packet, &mut units);
     }
     let whole = packets(1, 100, start).into_iter().enumerate();
@@ -166,6 +174,7 @@ fn malformed_payloads_damage_only_their_unit() {
             timestamp: 1,
             marker: true,
             captured: None,
+            dependency: None,
             payload: Bytes::copy_from_slice(payload),
             arrived: start,
         };
@@ -187,7 +196,7 @@ proptest! {
             let arrived = start + Duration::from_millis(n as u64);
             let sequence = if narrow { n as u16 ^ (sequence & 3) } else { sequence };
             let payload = Bytes::from(payload);
-            assembler.push(Packet { sequence, timestamp, marker, captured: None, payload, arrived }, &mut units);
+            assembler.push(Packet { sequence, timestamp, marker, captured: None, dependency: None, payload, arrived }, &mut units);
             assembler.expire(arrived, &mut units);
         }
     }

@@ -9,7 +9,7 @@ use super::ice::framing;
 use super::packetizer::{Packetizer, Stream};
 use super::reception::Reception;
 use super::{capture_time, control, interceptors, media_engine, sdp};
-use crate::codec::nal;
+use crate::codec::{Dependency, nal};
 use crate::ops::Figures;
 use crate::pairing::{Fingerprint, Identity};
 use bytes::{Bytes, BytesMut};
@@ -81,11 +81,15 @@ pub fn reception(bytes: &[u8]) {
                 payload.extend_from_slice(tape.take(size));
                 let jump = tape.byte();
                 let captured = (jump & 64 != 0).then(|| Duration::from_millis(u64::from(timestamp / 90)));
+                let number = timestamp / 3000;
+                let dependency =
+                    (jump & 32 != 0).then(|| Dependency { number, on: number.wrapping_sub(jump as u32 % 8) });
                 reception.push(Received {
                     sequence: sequence.wrapping_add_signed(i16::from(jump as i8 % 4)),
                     timestamp,
                     marker: what & 0x80 != 0,
                     captured,
+                    dependency,
                     payload: Bytes::from(payload),
                     arrived: now,
                 });
@@ -103,6 +107,7 @@ pub fn reception(bytes: &[u8]) {
             missing.clear();
             reception.repairs_due(now, &mut missing);
             assert!(missing.len() <= 4096, "{} repairs asked for at once", missing.len());
+            requests += u32::from(reception.feedback_due(now).is_some_and(|feedback| feedback.lost));
             requests += u32::from(reception.keyframe_due(now));
             if reception.deadline().is_none_or(|at| at > now) {
                 break;
@@ -121,6 +126,7 @@ pub fn reception(bytes: &[u8]) {
         reception.poll(now, &mut |unit| check(&unit));
         missing.clear();
         reception.repairs_due(now, &mut missing);
+        reception.feedback_due(now);
         reception.keyframe_due(now);
     }
 }
@@ -163,6 +169,7 @@ pub fn round_trip(bytes: &[u8]) {
                     timestamp: read.header.timestamp,
                     marker: read.header.marker,
                     captured,
+                    dependency: None,
                     payload: read.payload,
                     arrived: now,
                 },
@@ -189,7 +196,7 @@ pub fn chain(bytes: &[u8]) {
     let figures = Arc::new(Figures::default());
     let limits = Limits { floor_bps: 200_000.0, start_bps: 2_000_000.0, ceiling_bps: 2_500_000.0 };
     let mut chain =
-        media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|| {}), &figures).build();
+        media_engine::interceptors(Controller::new(limits), Arc::default(), Arc::new(|_| {}), &figures).build();
     chain.bind_local_stream(&stream(OURS, true));
     chain.bind_remote_stream(&stream(THEIRS, true));
     chain.bind_remote_stream(&stream(THEIRS ^ RTX, false));
@@ -358,7 +365,7 @@ pub fn connection(now: Instant) -> RTCPeerConnection {
         .with_interceptor_registry(media_engine::interceptors(
             Controller::new(limits),
             Arc::default(),
-            Arc::new(|| {}),
+            Arc::new(|_| {}),
             &figures,
         ))
         .build(now)

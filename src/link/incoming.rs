@@ -5,9 +5,10 @@
 //! and never waits for the decoder.
 
 use super::assembler::Packet;
-use super::capture_time;
+use super::media_engine::PAYLOAD_TYPE;
 use super::peer::{Setup, Shared};
 use super::reception::Reception;
+use super::{capture_time, dependency};
 use crate::codec::AccessUnit;
 use crate::media;
 use crossbeam_channel::{Sender, TrySendError};
@@ -15,7 +16,7 @@ use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
@@ -92,13 +93,18 @@ impl Incoming {
     }
 
     fn packet(&mut self, packet: rtc::rtp::Packet) {
-        let id = self.shared.capture_time_id.load(Ordering::Relaxed);
-        let time = (id != 0).then(|| packet.header.get_extension(id)).flatten();
+        let extension = |id: &AtomicU8| match id.load(Ordering::Relaxed) {
+            0 => None,
+            id => packet.header.get_extension(id),
+        };
+        let time = extension(&self.shared.capture_time_id);
+        let dependency = extension(&self.shared.dependency_id);
         self.reception.push(Packet {
             sequence: packet.header.sequence_number,
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
             captured: time.and_then(|bytes| capture_time::read(&bytes)),
+            dependency: dependency.and_then(|bytes| dependency::read(&bytes)),
             payload: packet.payload,
             arrived: Instant::now(),
         });
@@ -121,6 +127,7 @@ impl Incoming {
                 keyframe: unit.keyframe,
                 captured: unit.captured.and_then(|far| shared.local_time(far)),
                 number: delivery.next_number(),
+                dependency: unit.dependency,
             };
             let old = unit.captured.is_some_and(|captured| media::is_stale(captured, now));
             if old || (stale > 0 && !unit.keyframe) {
@@ -187,6 +194,12 @@ impl Incoming {
             let nacks = nack_pairs_from_sequence_numbers(&self.missing);
             requests.push(Box::new(TransportLayerNack { sender_ssrc: 0, media_ssrc: ssrc, nacks }));
             self.missing.clear();
+        }
+        if let Some(feedback) = self.reception.feedback_due(now) {
+            if feedback.lost {
+                figures.incoming.recovery_requests.one();
+            }
+            requests.push(Box::new(feedback.packet(ssrc, PAYLOAD_TYPE)));
         }
         if self.reception.keyframe_due(now) {
             figures.incoming.keyframe_requests.one();

@@ -8,22 +8,22 @@
 //!        8500  Rtx               repairs become what they repair
 //!       10000  ReceiverReport                                           (stock)
 //!       11000  SenderReport                                             (stock)
-//! app   14000  KeyframeRequests  PLI and FIR reach the encoder
+//! app   14000  KeyframeRequests  PLI, FIR and what the far end has decoded reach the encoder
 //! ```
 //!
 //! Who asks for missing packets stands behind the chain, where pictures are assembled: only there is known what is still worth
 //! asking for (see [`super::reception`]).
 
-use super::capture_time;
 use super::congestion::Estimator;
 use super::interceptors::backlog::Backlog;
 use super::interceptors::count::Count;
 use super::interceptors::feedback::feedback;
-use super::interceptors::keyframe_requests::KeyframeRequests;
+use super::interceptors::keyframe_requests::{KeyframeRequests, Said};
 use super::interceptors::repairs::Repairs;
 use super::interceptors::rtx::Rtx;
 use super::interceptors::sender::Sender;
 use super::interceptors::{TWCC_URI, Through};
+use super::{capture_time, dependency};
 use crate::ops::Figures;
 use rtc::interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot};
 use rtc::media_stream::MediaStreamTrack;
@@ -35,7 +35,7 @@ use rtc::shared::error::Error;
 use std::sync::Arc;
 use webrtc::peer_connection::MediaEngine;
 
-const PAYLOAD_TYPE: u8 = 125;
+pub(super) const PAYLOAD_TYPE: u8 = 125;
 const RTX_PAYLOAD_TYPE: u8 = 107;
 
 /// H.264, constrained baseline, level 4.0 (1080p30), non-interleaved (RFC 6184).
@@ -55,7 +55,7 @@ pub(super) fn codec() -> RTCRtpCodec {
     }
 }
 
-/// The codec with its repair stream, and the two header extensions.
+/// The codec with its repair stream, and the three header extensions.
 pub(super) fn media_engine() -> Result<MediaEngine, Error> {
     let mut engine = MediaEngine::default();
     let rtx = RTCRtpCodec {
@@ -68,18 +68,19 @@ pub(super) fn media_engine() -> Result<MediaEngine, Error> {
     for (rtp_codec, payload_type) in [(codec(), PAYLOAD_TYPE), (rtx, RTX_PAYLOAD_TYPE)] {
         engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Video)?;
     }
-    for uri in [TWCC_URI, capture_time::URI] {
+    for uri in [TWCC_URI, capture_time::URI, dependency::URI] {
         let extension = RTCRtpHeaderExtensionCapability { uri: uri.into() };
         engine.register_header_extension(extension, RtpCodecKind::Video, None)?;
     }
     Ok(engine)
 }
 
-/// The interceptors of one peer connection. `backlog` tells how much waits to be sent.
+/// The interceptors of one peer connection. `backlog` tells how much waits to be sent, `on_said` hears what the
+/// far end wants of the encoder.
 pub(super) fn interceptors(
     estimator: impl Estimator + 'static,
     backlog: Arc<Backlog>,
-    on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
+    on_said: Arc<dyn Fn(Said) + Send + Sync>,
     figures: &Arc<Figures>,
 ) -> Registry {
     Registry::new()
@@ -90,7 +91,7 @@ pub(super) fn interceptors(
         .with(Slot::from(8_500), Through::new(Rtx::new(figures.clone())))
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
-        .with(Slot::from(14_000), Through::new(KeyframeRequests::new(on_keyframe_request, figures.clone())))
+        .with(Slot::from(14_000), Through::new(KeyframeRequests::new(on_said, figures.clone())))
 }
 
 /// Our video track, with the SSRC of its packets and one for their repairs: `rtc` sends no RTX unless it is given one.

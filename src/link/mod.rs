@@ -27,6 +27,7 @@
 //! | `reception`, `nack`, `playout` | what is waited for, asked for, and presented when (pure) |
 //! | `congestion` | how fast to send (pure) |
 //! | `clock_offset`, `capture_time` | how old a picture is |
+//! | `dependency` | what a picture refers to, and what of it the far end has |
 //! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
 //! | `ice` | STUN, TURN over UDP, TCP and TLS, ICE-TCP: a path through address translation and firewalls |
 //!
@@ -47,6 +48,7 @@ mod clock_offset;
 mod config;
 mod congestion;
 mod control;
+mod dependency;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -65,6 +67,8 @@ mod playout;
 pub mod reception;
 #[cfg(test)]
 mod reception_tests;
+#[cfg(test)]
+mod recovery_tests;
 #[cfg(test)]
 mod repair_tests;
 #[cfg(test)]
@@ -146,6 +150,9 @@ pub struct Ports {
     pub ceiling_bps: u32,
     /// The far end needs a keyframe.
     pub on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
+    /// The far end has decoded the picture with this number ([`crate::codec::Dependency`]), and all that it refers to. With `true` it
+    /// has lost something after that for good, and needs a picture that refers to what it has, or a keyframe.
+    pub on_decoded: Arc<dyn Fn(u32, bool) + Send + Sync>,
     /// The encoder should aim at this bitrate, in bits per second.
     pub on_target_bps: Arc<dyn Fn(u32) + Send + Sync>,
     /// Whether there is somebody to send to. At the beginning there is not.
@@ -209,6 +216,7 @@ pub fn start(
                 clock: ports.clock,
                 figures: ports.figures.clone(),
                 on_keyframe_request: ports.on_keyframe_request.clone(),
+                on_decoded: ports.on_decoded.clone(),
                 on_target_bps: ports.on_target_bps.clone(),
                 delivery: session::delivery(&ports),
                 events,

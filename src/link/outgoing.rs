@@ -1,10 +1,12 @@
 //! Our pictures on their way out: a task that gives each access unit of the encoder to the peer connection in use.
 
+use super::dependency;
 use super::interceptors::backlog::Backlog;
 use super::packetizer::{Packetizer, Stream};
 use crate::codec::AccessUnit;
 use crate::media::PortalClock;
 use crate::ops::Figures;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -17,6 +19,8 @@ pub(super) struct Path {
     pub attempt: u64,
     pub track: Arc<TrackLocalStaticRTP>,
     pub stream: Stream,
+    /// The id of the extension that says what a picture refers to, if the far end takes it.
+    pub dependency_id: Option<u8>,
     pub backlog: Arc<Backlog>,
 }
 
@@ -56,6 +60,10 @@ pub(super) async fn run(
         started = true;
         let captured = clock.since_unix(unit.captured.unwrap_or_else(Instant::now));
         packetizer.packets(&unit.data, captured, &mut packets);
+        if let (Some(first), Some(id), Some(dependency)) = (packets.first_mut(), path.dependency_id, unit.dependency) {
+            // Fails only for ids that no negotiation yields.
+            let _ = first.header.set_extension(id, Bytes::copy_from_slice(&dependency::write(dependency)));
+        }
         for packet in packets.drain(..) {
             if let Err(error) = path.track.write_rtp(packet).await {
                 tracing::debug!(attempt = path.attempt, %error, "the picture cannot be sent");

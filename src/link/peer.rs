@@ -11,9 +11,11 @@ use super::capture_time;
 use super::clock_offset::ClockOffset;
 use super::congestion::{Controller, Limits, Published};
 use super::control;
+use super::dependency;
 use super::ice::Ice;
 use super::incoming::{Delivery, Incoming};
 use super::interceptors::backlog::Backlog;
+use super::interceptors::keyframe_requests::Said;
 use super::media_engine;
 use super::outgoing::Path;
 use super::packetizer::Stream;
@@ -71,6 +73,7 @@ pub(super) struct Setup {
     pub clock: PortalClock,
     pub figures: Arc<Figures>,
     pub on_keyframe_request: Arc<dyn Fn() + Send + Sync>,
+    pub on_decoded: Arc<dyn Fn(u32, bool) + Send + Sync>,
     pub on_target_bps: Arc<dyn Fn(u32) + Send + Sync>,
     pub delivery: Arc<Delivery>,
     /// What peers report, each with its attempt's number.
@@ -122,6 +125,8 @@ pub(super) struct Shared {
     pub keyframe_wanted: Notify,
     /// 0: not negotiated.
     pub capture_time_id: AtomicU8,
+    /// The same for what pictures refer to.
+    pub dependency_id: AtomicU8,
     /// By how many microseconds the far clock is ahead.
     clock_offset_us: AtomicI64,
     clock_offset: Mutex<ClockOffset>,
@@ -143,6 +148,7 @@ impl Peer {
             candidates: Candidates::default(),
             keyframe_wanted: Notify::new(),
             capture_time_id: AtomicU8::new(0),
+            dependency_id: AtomicU8::new(0),
             clock_offset_us: AtomicI64::new(CLOCKS_UNRELATED),
             clock_offset: Mutex::default(),
             tasks: Mutex::default(),
@@ -198,13 +204,17 @@ impl Peer {
     pub async fn path(&self) -> Result<Path, Error> {
         let parameters = self.sender.get_parameters().await?.rtp_parameters;
         let codec = parameters.codecs.first().ok_or(Error::NoCodec)?;
-        let extension = parameters.header_extensions.iter().find(|extension| extension.uri == capture_time::URI);
-        let capture_time_id = extension.and_then(|extension| u8::try_from(extension.id).ok());
+        let id_of = |uri| {
+            let extension = parameters.header_extensions.iter().find(|extension| extension.uri == uri)?;
+            u8::try_from(extension.id).ok()
+        };
+        let (capture_time_id, dependency_id) = (id_of(capture_time::URI), id_of(dependency::URI));
         // One media section, so the same numbers hold both ways.
         self.shared.capture_time_id.store(capture_time_id.unwrap_or(0), Ordering::Relaxed);
+        self.shared.dependency_id.store(dependency_id.unwrap_or(0), Ordering::Relaxed);
         let stream = Stream { ssrc: self.ssrc, payload_type: codec.payload_type, capture_time_id };
         let (track, backlog) = (self.track.clone(), self.shared.backlog.clone());
-        Ok(Path { attempt: self.shared.attempt, track, stream, backlog })
+        Ok(Path { attempt: self.shared.attempt, track, stream, dependency_id, backlog })
     }
 
     /// Asks the far end for a keyframe soon.
@@ -275,8 +285,12 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         },
     };
     let engine = media_engine::media_engine()?;
-    let keyframe_request = setup.on_keyframe_request.clone();
-    let registry = media_engine::interceptors(estimator, shared.backlog.clone(), keyframe_request, &setup.figures);
+    let (on_keyframe, on_decoded) = (setup.on_keyframe_request.clone(), setup.on_decoded.clone());
+    let on_said = Arc::new(move |said| match said {
+        Said::Keyframe => on_keyframe(),
+        Said::Feedback(feedback) => on_decoded(feedback.decoded, feedback.lost),
+    });
+    let registry = media_engine::interceptors(estimator, shared.backlog.clone(), on_said, &setup.figures);
     let settings = SettingEngineBuilder::new()
         // The stock mode resolves a name at build time, which fails while there is no network, as at a kiosk's boot.
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)

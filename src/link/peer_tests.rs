@@ -4,8 +4,8 @@ use super::Config;
 use super::ice::Ice;
 use super::incoming::Delivery;
 use super::peer::{Event, Peer, Setup};
-use super::{Error, control, sdp};
-use crate::codec::AccessUnit;
+use super::{Error, control, dependency, sdp};
+use crate::codec::{AccessUnit, Dependency};
 use crate::media::PortalClock;
 use crate::ops::{FarCamera, Figures};
 use crate::pairing::{Fingerprint, Identity};
@@ -21,6 +21,7 @@ struct End {
     events: mpsc::Receiver<(u64, Event)>,
     units: Receiver<AccessUnit>,
     keyframes: Arc<std::sync::atomic::AtomicU64>,
+    decoded: Arc<std::sync::atomic::AtomicU32>,
 }
 
 fn end(identity: &Identity, pinned: Fingerprint) -> End {
@@ -28,6 +29,8 @@ fn end(identity: &Identity, pinned: Fingerprint) -> End {
     let (units_in, units) = crossbeam_channel::bounded(8);
     let keyframes = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let asked = keyframes.clone();
+    let decoded = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let heard = decoded.clone();
     let provider = rtc::crypto::default_provider().unwrap();
     let setup = Setup {
         ice: Arc::new(Ice::new(&Config::default()).unwrap()),
@@ -40,11 +43,15 @@ fn end(identity: &Identity, pinned: Fingerprint) -> End {
         on_keyframe_request: Arc::new(move || {
             asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }),
+        on_decoded: Arc::new(move |number, lost| {
+            assert!(!lost);
+            heard.store(number, std::sync::atomic::Ordering::Relaxed);
+        }),
         on_target_bps: Arc::new(|_| {}),
         delivery: Arc::new(Delivery::new(units_in)),
         events: events_in,
     };
-    End { setup: Arc::new(setup), events, units, keyframes }
+    End { setup: Arc::new(setup), events, units, keyframes, decoded }
 }
 
 impl End {
@@ -94,6 +101,9 @@ async fn pictures_pass_between_pinned_peers() {
         let (data, captured) = (unit(n, n == 0, 9_000), Instant::now());
         let mut packets = vec![];
         packetizer.packets(&data, a.setup.clock.since_unix(captured), &mut packets);
+        let dependency = Dependency { number: n as u32 + 1, on: n.max(1) as u32 };
+        let bytes = bytes::Bytes::copy_from_slice(&dependency::write(dependency));
+        packets[0].header.set_extension(path.dependency_id.expect("negotiated"), bytes).unwrap();
         for packet in packets {
             path.track.write_rtp(packet).await.unwrap();
         }
@@ -102,12 +112,14 @@ async fn pictures_pass_between_pinned_peers() {
         let received = received.await.unwrap().expect("the unit comes");
         delays.push(captured.elapsed());
         assert_eq!((&received.data[..], received.keyframe, received.number), (&data[..], n == 0, n + 1));
+        assert_eq!(received.dependency, Some(dependency));
         let shift = received.captured.expect("clocks are related").max(captured) - captured;
         assert!(shift < Duration::from_millis(20), "{shift:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     delays.sort();
     println!("write to whole: p50 {:?}, p95 {:?}", delays[30], delays[57]);
+    assert!(a.decoded.load(std::sync::atomic::Ordering::Relaxed) > 1, "what arrives is reported");
     answering.request_keyframe();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(a.keyframes.load(std::sync::atomic::Ordering::Relaxed), 1);

@@ -245,7 +245,10 @@ mod tests {
                 }
                 let timestamp = (next * INTERVAL_MS * 90) as u32;
                 let (data, captured) = (Bytes::new(), Some(Duration::from_millis(1_000 + next * INTERVAL_MS)));
-                playout.push(Unit { data, keyframe: next == 0, captured, timestamp, first_arrived: ms(now) }, ms(now));
+                playout.push(
+                    Unit { data, keyframe: next == 0, captured, dependency: None, timestamp, first_arrived: ms(now) },
+                    ms(now),
+                );
                 next += 1;
             }
             while let Some(unit) = playout.pop(ms(now)) {
@@ -325,7 +328,14 @@ mod tests {
         let mut playout = Playout::new(start);
         for (n, timestamp) in [0, 3_000, 6_000, 4_000_000_000, 4_000_003_000, 10].into_iter().enumerate() {
             let now = start + Duration::from_millis(33 * n as u64);
-            let unit = Unit { data: Bytes::new(), keyframe: false, captured: None, timestamp, first_arrived: now };
+            let unit = Unit {
+                data: Bytes::new(),
+                keyframe: false,
+                captured: None,
+                dependency: None,
+                timestamp,
+                first_arrived: now,
+            };
             playout.push(unit, now);
             assert!(playout.pop(now + Duration::from_millis(20)).is_some(), "picture {n}");
         }

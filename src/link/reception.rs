@@ -13,8 +13,13 @@
 //! Whichever comes first ends the waiting, the repair or the keyframe. A keyframe that somebody else wants is asked for at once, but
 //! again only when one that was sent for the first request would have come by now, and not at all while one is under way. So a
 //! path that loses much does not also carry keyframes that nobody waits for.
+//!
+//! Where the sender says what its pictures refer to, it hears what was delivered, and is asked first for a picture that refers to
+//! something of that (a *recovery*), which is no larger than others and serves as a keyframe does. Only when nothing was delivered
+//! since, and when the decoder has failed, is a keyframe asked for.
 
 use super::assembler::{Assembler, Losses, Packet, Unit};
+use super::dependency::Feedback;
 use super::nack::Nack;
 use super::playout::{MAX_HOLD, Playout};
 use std::time::{Duration, Instant};
@@ -29,6 +34,16 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
 /// How long a keyframe takes beyond the time of a repair: it has to be encoded, and is large.
 const KEYFRAME_TIME: Duration = Duration::from_millis(100);
 
+/// How often the sender hears what was delivered. It may refer to nothing newer.
+const FEEDBACK: Duration = Duration::from_millis(200);
+
+/// What a sender can do about a picture that does not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Keyframe,
+    Recovery,
+}
+
 /// The receiving policy of one track. See the module's documentation.
 #[derive(Debug)]
 pub struct Reception {
@@ -38,10 +53,14 @@ pub struct Reception {
     round_trip: Duration,
     /// When a keyframe was last asked for. The far end sends one by itself at the beginning.
     asked: Instant,
-    /// The request for a keyframe is to be repeated.
-    repeat: bool,
+    /// The request that is to be repeated.
+    repeat: Option<Wish>,
     /// Somebody else wants a keyframe: the decoder, the state machine.
     wanted: bool,
+    /// A recovery was asked for, and nothing was delivered since.
+    recovery_asked: bool,
+    /// What the sender heard last, and when.
+    told: Option<(u32, Instant)>,
     units: Vec<Unit>,
 }
 
@@ -55,8 +74,10 @@ impl Reception {
             playout: Playout::new(now),
             round_trip: Duration::ZERO,
             asked: now,
-            repeat: false,
+            repeat: None,
             wanted: false,
+            recovery_asked: false,
+            told: None,
             units: Vec::new(),
         }
     }
@@ -98,11 +119,12 @@ impl Reception {
     /// After the assembler has seen something new.
     fn settle(&mut self, now: Instant) {
         if self.assembler.wants_keyframe() || self.doubtful_at().is_some_and(|at| at <= now) {
-            self.assembler.skip_to_keyframe(&mut self.units);
+            self.assembler.skip_gap(&mut self.units);
         }
         if let Some(next) = self.assembler.next() {
             self.nack.forget_before(next);
         }
+        self.recovery_asked &= self.units.is_empty();
         for unit in self.units.drain(..) {
             self.playout.push(unit, now);
         }
@@ -136,17 +158,43 @@ impl Reception {
 
     /// Whether a keyframe should be asked for now. Counts as asked when it says so.
     pub fn keyframe_due(&mut self, now: Instant) -> bool {
-        let due = self.keyframe_at().is_some_and(|at| at <= now);
+        self.request_due(Wish::Keyframe, now)
+    }
+
+    /// What the sender should hear of what was delivered, and whether a recovery should be asked for now. Counts as said.
+    pub(super) fn feedback_due(&mut self, now: Instant) -> Option<Feedback> {
+        let decoded = self.assembler.newest()?;
+        let lost = self.request_due(Wish::Recovery, now);
+        let news = self.told.is_none_or(|(told, at)| told != decoded && now.saturating_duration_since(at) >= FEEDBACK);
+        (lost || news).then(|| {
+            self.told = Some((decoded, now));
+            Feedback { decoded, lost }
+        })
+    }
+
+    /// What would help.
+    fn wish(&self) -> Wish {
+        let recoverable = !self.wanted && self.assembler.newest().is_some();
+        match self.repeat {
+            Some(Wish::Recovery) if recoverable => Wish::Recovery,
+            None if recoverable && !self.recovery_asked => Wish::Recovery,
+            _ => Wish::Keyframe,
+        }
+    }
+
+    fn request_due(&mut self, wish: Wish, now: Instant) -> bool {
+        let due = self.wish() == wish && self.keyframe_at().is_some_and(|at| at <= now);
         if due {
             self.wanted = false;
-            self.repeat = !self.repeat;
+            self.recovery_asked |= wish == Wish::Recovery;
+            self.repeat = self.repeat.is_none().then_some(wish);
             self.asked = now;
         }
         due
     }
 
     fn keyframe_at(&self) -> Option<Instant> {
-        if self.repeat {
+        if self.repeat.is_some() {
             return Some(self.asked + REPEAT);
         }
         let allowed = self.asked + KEYFRAME_INTERVAL + self.round_trip;
@@ -154,6 +202,7 @@ impl Reception {
         let at = if wanted { allowed } else { self.doubtful_at()?.max(allowed) };
         // One that is under way is waited for as long as for its repair.
         let begun = self.assembler.keyframe_begun();
+        let begun = begun.or_else(|| self.assembler.recovery_begun().filter(|_| !self.wanted));
         Some(begun.map_or(at, |begun| at.max(begun + hold(&self.nack))))
     }
 

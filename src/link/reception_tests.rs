@@ -37,6 +37,7 @@ impl Sender {
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
             captured: Some(at),
+            dependency: None,
             payload: packet.payload,
             arrived: self.start + at,
         };
@@ -201,7 +202,15 @@ fn empty_packets_are_nothing() {
     let mut reception = Reception::new(start);
     for sequence in 0..100 {
         let (payload, arrived) = (Bytes::new(), start);
-        reception.push(Packet { sequence, timestamp: 0, marker: true, captured: None, payload, arrived });
+        reception.push(Packet {
+            sequence,
+            timestamp: 0,
+            marker: true,
+            captured: None,
+            dependency: None,
+            payload,
+            arrived,
+        });
     }
     reception.poll(start, &mut |_| panic!("a unit of nothing"));
 }

@@ -212,6 +212,7 @@ impl World {
                     timestamp: rtp.header.timestamp,
                     marker: rtp.header.marker,
                     captured: captured.and_then(|bytes| capture_time::read(&bytes)),
+                    dependency: None,
                     payload: rtp.payload,
                     arrived: now,
                 });

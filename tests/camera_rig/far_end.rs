@@ -55,6 +55,7 @@ impl FarEnd {
             units_in,
             ceiling_bps: encode.bitrate_bps,
             on_keyframe_request: Arc::new(move || on_keyframe.request_keyframe()),
+            on_decoded: Arc::new(|_, _| {}),
             on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
             on_active: Arc::new(move |active| on_active.set_active(active)),
             on_held: Arc::new(|_| {}),

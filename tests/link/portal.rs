@@ -133,6 +133,7 @@ fn start(
                 assert!(!panics.swap(false, Relaxed), "meant by the test");
             })
         },
+        on_decoded: Arc::new(|_, _| {}),
         on_held: {
             let held = held.clone();
             Arc::new(move |on| held.store(on, Relaxed))
@@ -175,6 +176,7 @@ fn start(
                     keyframe: key,
                     captured: Some(Instant::now()),
                     number,
+                    dependency: None,
                 };
                 if units_out.try_send(unit).is_err() {
                     keyframe.store(true, Relaxed);

@@ -1,7 +1,9 @@
 //! The decoder, without threads.
 
 use crate::codec::AccessUnit;
+use crate::codec::history::History;
 use crate::codec::nal::{self, Contents, Kind};
+use crate::codec::slice::Slice;
 use crate::codec::sps::{self, Sps};
 use crate::media::{Colour, Exhausted, Format, Frame, Layout, Pool, Size};
 use openh264::OpenH264API;
@@ -41,6 +43,10 @@ pub struct Decoder {
     native: Option<openh264::decoder::Decoder>,
     colour: Option<Colour>,
     sps: Option<Sps>,
+    /// What it has decoded, where the stream says what its pictures refer to.
+    history: History,
+    /// `frame_num` of the last picture that others may refer to.
+    last_reference: u32,
 }
 
 impl Decoder {
@@ -66,6 +72,7 @@ impl Decoder {
         if result.as_ref().is_err_and(|error| error.is_damage()) {
             // What a decoder has seen of a damaged stream is not to be trusted, so it is not used again.
             self.native = None;
+            self.history.clear();
         }
         result
     }
@@ -84,11 +91,20 @@ impl Decoder {
             // Before openh264 sees it: it would allocate whatever the stream asks for.
             self.inspect(&unit.data)?;
         }
+        let slice = self.sps.as_ref().and_then(|sps| Slice::of(&unit.data, sps));
+        if !contents.is_keyframe() && !self.has_references(unit, slice) {
+            return Err(Error::Damaged(LOST_REFERENCE));
+        }
         let native = match &mut self.native {
             Some(native) => native,
             None => self.native.insert(fresh()?),
         };
-        match native.decode(&unit.data) {
+        let decoded = native.decode(&unit.data);
+        self.history.add(unit.dependency, contents.is_keyframe());
+        if let Some(slice) = slice.filter(|slice| slice.is_reference) {
+            self.last_reference = slice.frame_number;
+        }
+        match decoded {
             Ok(Some(picture)) => {
                 let colour = self.colour.unwrap_or(Colour::BT709_LIMITED);
                 let (width, height) = picture.dimensions();
@@ -111,6 +127,17 @@ impl Decoder {
         }
     }
 
+    /// Whether what a picture refers to was decoded. Streams with long-term references allow gaps in the numbering of pictures, and in
+    /// such a stream openh264 takes a loss for one of them, and decodes what follows with the wrong reference.
+    fn has_references(&self, unit: &AccessUnit, slice: Option<Slice>) -> bool {
+        let Some(sps) = self.sps.as_ref().filter(|sps| sps.gaps_allowed) else { return true };
+        if let (Some(dependency), Some(_)) = (unit.dependency, self.history.newest()) {
+            return self.history.allows(dependency);
+        }
+        let next = (self.last_reference + 1) & ((1 << sps.frame_number_bits) - 1);
+        slice.is_some_and(|slice| slice.frame_number == next || slice.frame_number == self.last_reference)
+    }
+
     fn inspect(&mut self, data: &[u8]) -> Result<(), Error> {
         for unit in nal::units(data).filter(|unit| Kind::of(unit) == Some(Kind::Sps)) {
             let sps = Sps::parse(unit)?;
@@ -126,6 +153,9 @@ impl std::fmt::Debug for Decoder {
         f.debug_struct("Decoder").field("needs_keyframe", &self.needs_keyframe()).field("sps", &self.sps).finish()
     }
 }
+
+/// openh264's `dsRefLost`.
+const LOST_REFERENCE: i64 = 2;
 
 /// A decoder that knows no stream yet. Error concealment is off, the crate's default: a picture that is not whole is an error, never
 /// something patched together from older ones. Nothing is flushed: our streams have no pictures that wait for others.

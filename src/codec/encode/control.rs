@@ -8,6 +8,9 @@ pub struct Control {
     active: AtomicBool,
     held: AtomicBool,
     keyframe: AtomicBool,
+    recovery: AtomicBool,
+    /// 0: nothing was said yet.
+    far_end_has: AtomicU32,
     target_bps: AtomicU32,
 }
 
@@ -19,6 +22,8 @@ impl Control {
             active: AtomicBool::new(false),
             held: AtomicBool::new(false),
             keyframe: AtomicBool::new(false),
+            recovery: AtomicBool::new(false),
+            far_end_has: AtomicU32::new(0),
             target_bps,
         }
     }
@@ -26,6 +31,17 @@ impl Control {
     /// Asks for a keyframe. Requests that come within a quarter of a second get one.
     pub fn request_keyframe(&self) {
         self.keyframe.store(true, Relaxed);
+    }
+
+    /// The far end has decoded the picture with this number ([`crate::codec::Dependency`]), and all that it refers to. What is older
+    /// than a number said before is no news.
+    pub fn far_end_has(&self, number: u32) {
+        self.far_end_has.fetch_max(number, Relaxed);
+    }
+
+    /// The far end has lost something for good: the next picture shall refer to one that it has, or be a keyframe.
+    pub fn request_recovery(&self) {
+        self.recovery.store(true, Relaxed);
     }
 
     /// The bitrate to aim for from now on, in bits per second. Never more than the configured one is used.
@@ -58,6 +74,15 @@ impl Control {
 
     pub(super) fn wants_keyframe(&self) -> bool {
         self.keyframe.load(Relaxed)
+    }
+
+    pub(super) fn decoded(&self) -> u32 {
+        self.far_end_has.load(Relaxed)
+    }
+
+    /// From here on a request means another recovery.
+    pub(super) fn take_recovery(&self) -> bool {
+        self.recovery.swap(false, Relaxed)
     }
 
     /// From here on a request means another keyframe.

@@ -2,9 +2,13 @@
 
 use super::buffers::Buffers;
 use super::rate::{Debt, keyframe_bytes};
+use super::references::References;
 use super::{Complexity, Config};
-use crate::codec::AccessUnit;
+use crate::codec::nal::{self, Kind};
 use crate::codec::native::{self, Coded, Refused, Settings};
+use crate::codec::slice::Slice;
+use crate::codec::sps::Sps;
+use crate::codec::{AccessUnit, Dependency};
 use crate::media::{Exhausted, Frame, Layout, Size, scale};
 use std::time::Instant;
 
@@ -45,6 +49,8 @@ struct Stream {
     fps: f32,
     target_bps: u32,
     debt: Debt,
+    /// Pictures made.
+    count: u32,
     running: Option<Running>,
 }
 
@@ -60,6 +66,9 @@ struct Running {
     is_new: bool,
     /// A keyframe was asked for and not made yet: the rate control may skip the picture that was to be one.
     owed_keyframe: bool,
+    /// Of the last keyframe.
+    sps: Option<Sps>,
+    references: References,
 }
 
 impl Encoder {
@@ -67,7 +76,7 @@ impl Encoder {
     pub fn new(config: Config, size: Size, fps: f32) -> Result<Self, Error> {
         supported(size)?;
         let target_bps = config.bitrate_bps;
-        let stream = Stream { config, fps, target_bps, debt: Debt::default(), running: None };
+        let stream = Stream { config, fps, target_bps, debt: Debt::default(), count: 0, running: None };
         Ok(Self { stream, buffers: Buffers::default() })
     }
 
@@ -105,8 +114,24 @@ impl Encoder {
             }
         };
         let data = self.buffers.join(length, running.native.parts());
+        let number = self.stream.count + 1;
+        let dependency = self.stream.running.as_mut().map(|running| running.note(&data, keyframe, number));
+        self.stream.count = number;
         self.stream.debt.spend(length, target_bps, fps);
-        Ok(Some(AccessUnit { data, keyframe, captured: frame.captured, number: frame.number }))
+        Ok(Some(AccessUnit { data, keyframe, captured: frame.captured, number: frame.number, dependency }))
+    }
+
+    /// The far end has decoded the picture with this number ([`Dependency::number`]), and all that it refers to.
+    pub fn far_end_has(&mut self, number: u32) {
+        if let Some(running) = &mut self.stream.running {
+            running.references.far_end_has(number);
+        }
+    }
+
+    /// Makes the next picture refer to one that the far end has, whatever it lost since. `false` if there is none: then only a
+    /// keyframe helps.
+    pub fn recover(&mut self) -> bool {
+        self.stream.running.as_mut().is_some_and(|running| running.references.recover())
     }
 
     /// The mean quantiser of the picture encoded last, 0 (finest) to 51; `None` before the first one.
@@ -148,6 +173,14 @@ impl Running {
         }
         if self.owed_keyframe {
             self.native.force_keyframe()?;
+        } else {
+            let wishes = self.references.wishes();
+            if let Some((frame_number, has)) = wishes.kept {
+                self.native.set_kept(frame_number, has)?;
+            }
+            if wishes.recover {
+                self.native.recover()?;
+            }
         }
         let mut coded = self.encode_once(frame)?;
         if self.is_new && self.length() > most {
@@ -159,6 +192,16 @@ impl Running {
         self.is_new = false;
         self.owed_keyframe &= coded != Coded::Keyframe;
         Ok(coded)
+    }
+
+    /// The picture that was encoded, as number `number`. What it refers to.
+    fn note(&mut self, data: &[u8], keyframe: bool, number: u32) -> Dependency {
+        if keyframe {
+            let sps = nal::units(data).find(|unit| Kind::of(unit) == Some(Kind::Sps));
+            self.sps = sps.and_then(|sps| Sps::parse(sps).ok());
+        }
+        let slice = self.sps.as_ref().and_then(|sps| Slice::of(data, sps));
+        self.references.encoded(number, keyframe, slice)
     }
 
     fn encode_once(&mut self, frame: &Frame) -> Result<Coded, Refused> {
@@ -199,8 +242,17 @@ impl Stream {
                 let start = frame.captured.unwrap_or_else(Instant::now);
                 let native = native::Encoder::new(&settings)?;
                 let bitrate_bps = settings.bitrate_bps;
-                let running =
-                    Running { native, settings, start, last_ms: -1, bitrate_bps, is_new: true, owed_keyframe: false };
+                let running = Running {
+                    native,
+                    settings,
+                    start,
+                    last_ms: -1,
+                    bitrate_bps,
+                    is_new: true,
+                    owed_keyframe: false,
+                    sps: None,
+                    references: References::default(),
+                };
                 Ok(self.running.insert(running))
             }
         }

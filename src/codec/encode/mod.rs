@@ -9,6 +9,7 @@ mod ladder;
 #[cfg(test)]
 mod ladder_tests;
 mod rate;
+pub(crate) mod references;
 mod smaller;
 mod worker;
 

@@ -107,6 +107,7 @@ impl Stage {
         if let Some(fps) = self.rate.observe(now) {
             tracing::debug!(fps, "the source's frame rate");
         }
+        let recovers = self.recovers();
         let requested = self.control.wants_keyframe() && self.spacing.allows(now);
         let situation = Situation {
             source: frame.format.size,
@@ -115,8 +116,9 @@ impl Stage {
             keyframe: requested || !self.was_active,
         };
         let step = self.ladder.choose(&situation, now);
-        // A keyframe that is asked for does not wait for its turn.
-        if !self.pace.takes(frame.captured.unwrap_or(now), step.fps, situation.source_fps) && !situation.keyframe {
+        // Who waits for a keyframe or a recovery sees nothing meanwhile: they do not wait for their turn.
+        let takes = self.pace.takes(frame.captured.unwrap_or(now), step.fps, situation.source_fps);
+        if !takes && !situation.keyframe && !recovers {
             return;
         }
         // The only sender: where there is a place now, there is one when the picture is encoded.
@@ -141,6 +143,22 @@ impl Stage {
         }
     }
 
+    /// Passes on what the far end says. Whether it gets a recovery picture; a keyframe is asked for where there can be none.
+    fn recovers(&mut self) -> bool {
+        let decoded = self.control.decoded();
+        if let Some(encoder) = &mut self.encoder {
+            encoder.far_end_has(decoded);
+        }
+        if !self.control.take_recovery() {
+            return false;
+        }
+        let recovers = self.encoder.as_mut().is_some_and(Encoder::recover);
+        if !recovers {
+            self.control.request_keyframe();
+        }
+        recovers
+    }
+
     fn send(&mut self, unit: Option<AccessUnit>, began: Instant) {
         let outgoing = &self.figures.outgoing;
         let Some(unit) = unit else {
@@ -152,6 +170,8 @@ impl Stage {
         if unit.keyframe {
             outgoing.keyframes.one();
             self.spacing.made(done);
+        } else if unit.dependency.is_some_and(|dependency| dependency.on + 1 < dependency.number) {
+            outgoing.recoveries.one();
         }
         // Full it cannot be; closed it may be, and then the thread ends.
         let _ = self.output.try_send(unit);

@@ -37,6 +37,8 @@ pub struct Encoder {
     size: Size,
     /// Filled by each call; large, so it is kept.
     output: Box<sys::SFrameBSInfo>,
+    /// Keyframes made, as openh264 numbers them: from 1, modulo 65536.
+    keyframes: u16,
 }
 
 // SAFETY: the C++ object has no tie to the thread that made it, and `&mut self` keeps all calls to one thread at a time.
@@ -51,7 +53,7 @@ impl Encoder {
         if object.is_null() {
             return Err(Refused { call: "create an encoder", code: 0 });
         }
-        let mut encoder = Self { object, size: settings.size, output: Box::default() };
+        let mut encoder = Self { object, size: settings.size, output: Box::default(), keyframes: 0 };
         encoder.initialise(settings)?;
         Ok(encoder)
     }
@@ -101,6 +103,33 @@ impl Encoder {
         Ok(u8::try_from(statistics.uiAverageFrameQP).unwrap_or(u8::MAX).min(51))
     }
 
+    /// Says what became of the picture that was marked as a long-term reference and has this `frame_num`: the far end has it, or has
+    /// it not. Takes effect behind the next picture. Until one of both is said, openh264 marks no other; and where the number is
+    /// not that of the marked picture it believes "has not", yet keeps the picture, and drops what was confirmed before for the next.
+    pub fn set_kept(&mut self, frame_number: u32, has: bool) -> Result<(), Refused> {
+        let feedback = sys::SLTRMarkingFeedback {
+            uiFeedbackType: if has { sys::LTR_MARKING_SUCCESS } else { sys::LTR_MARKING_FAILED } as _,
+            uiIDRPicId: self.keyframes.into(),
+            iLTRFrameNum: frame_number as c_int,
+            iLayerId: 0,
+        };
+        self.set(sys::ENCODER_LTR_MARKING_FEEDBACK, feedback, "mark a long-term reference")
+    }
+
+    /// Makes the next picture refer to the newest long-term reference that the far end is said to have: the last keyframe, if nothing
+    /// was said since.
+    pub fn recover(&mut self) -> Result<(), Refused> {
+        let request = sys::SLTRRecoverRequest {
+            uiFeedbackType: sys::LTR_RECOVERY_REQUEST as _,
+            uiIDRPicId: self.keyframes.into(),
+            iLastCorrectFrameNum: 0,
+            // Unknown: openh264 then keeps all that it has.
+            iCurrentFrameNum: -1,
+            iLayerId: 0,
+        };
+        self.set(sys::ENCODER_LTR_RECOVERY_REQUEST, request, "recover")
+    }
+
     /// Makes the next picture that is not skipped a keyframe.
     pub fn force_keyframe(&mut self) -> Result<(), Refused> {
         let force = missing(self.table().ForceIntraFrame, "force a keyframe")?;
@@ -130,9 +159,18 @@ impl Encoder {
         let encode = missing(self.table().EncodeFrame, CALL)?;
         // SAFETY: the planes have the lengths that size and strides say (checked above) and outlive the call; the encoder
         // copies them into pictures of its own and never writes to them.
-        check(unsafe { encode(self.object, &picture, &mut *self.output) }, CALL)?;
+        let mut once = || unsafe { encode(self.object, &picture, &mut *self.output) };
+        let code = match once() {
+            // `WelsBuildRefList` found nothing to refer to. Nothing was encoded, and the next picture will be a keyframe: this one.
+            NO_REFERENCE => once(),
+            code => code,
+        };
+        check(code, CALL)?;
         match self.output.eFrameType {
-            sys::videoFrameTypeIDR => Ok(Coded::Keyframe),
+            sys::videoFrameTypeIDR => {
+                self.keyframes = self.keyframes.wrapping_add(1);
+                Ok(Coded::Keyframe)
+            }
             sys::videoFrameTypeSkip => Ok(Coded::Skipped),
             sys::videoFrameTypeInvalid => Err(Refused { call: CALL, code: 0 }),
             _ => Ok(Coded::Predicted),
@@ -197,8 +235,11 @@ fn fill(parameters: &mut sys::SEncParamExt, settings: &Settings) {
     // No effect in this mode: the very same stream.
     parameters.bEnableAdaptiveQuant = false;
     parameters.bEnableDenoise = false;
-    parameters.bEnableLongTermReference = false;
-    parameters.iNumRefFrame = 1;
+    // Two are what openh264 can: one that the far end has, and the next one, of which that is not known yet.
+    parameters.bEnableLongTermReference = true;
+    parameters.iLTRRefNum = 2;
+    parameters.iLtrMarkPeriod = 15;
+    parameters.iNumRefFrame = sys::AUTO_REF_PIC_COUNT;
     parameters.iEntropyCodingModeFlag = 0;
     parameters.bEnableFrameCroppingFlag = true;
     parameters.iTemporalLayerNum = 1;
@@ -233,6 +274,9 @@ fn fill(parameters: &mut sys::SEncParamExt, settings: &Settings) {
     layer.uiTransferCharacteristics = code;
     layer.uiColorMatrix = code;
 }
+
+/// `cmUnknownReason`, which openh264's `EncodeFrameInternal` makes of `ENC_RETURN_CORRECTED`.
+const NO_REFERENCE: c_int = sys::cmUnknownReason as c_int;
 
 /// `UNSPECIFIED_BIT_RATE`: no second limit above the target. The target is what the link can carry, and it is held.
 const UNLIMITED: c_int = 0;

@@ -6,11 +6,13 @@
 use super::encoder::{Picture, Wishes};
 use crate::link::assembler::{self, Unit};
 use crate::link::congestion::{Controller, Limits, Published};
+use crate::link::interceptors::keyframe_requests::Said;
 use crate::link::interceptors::{TWCC_URI, backlog::Backlog};
 use crate::link::packetizer::{Packetizer, Stream};
 use crate::link::reception::Reception;
-use crate::link::{capture_time, media_engine};
+use crate::link::{capture_time, dependency, media_engine};
 use crate::ops::Figures;
+use bytes::Bytes;
 use rtc::interceptor::{Interceptor, Packet, RTCPFeedback, RTPHeaderExtension, StreamInfo, TaggedPacket};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
@@ -28,6 +30,7 @@ const REPLAY_WINDOW: usize = 1024;
 const TIMER: Duration = Duration::from_millis(1);
 const TWCC_ID: u16 = 1;
 const CAPTURE_TIME_ID: u8 = 2;
+const DEPENDENCY_ID: u8 = 3;
 /// What SRTP (AES-GCM), UDP and IP add to each packet, and SRTCP, UDP and IP.
 const RTP_OVERHEAD: usize = 16 + 28;
 const RTCP_OVERHEAD: usize = 20 + 28;
@@ -38,12 +41,14 @@ pub struct Setup {
     pub ceiling_bps: f64,
     pub floor_bps: f64,
     pub start_bps: f64,
+    /// Both ends know what a long-term reference is.
+    pub recovers: bool,
 }
 
 impl Setup {
     /// As `link::Config` and `encode::Config` have it by default, but for the bitrate.
     pub fn with_ceiling(mbps: f64) -> Self {
-        Self { ceiling_bps: mbps * 1e6, floor_bps: 200_000.0, start_bps: mbps * 0.8e6 }
+        Self { ceiling_bps: mbps * 1e6, floor_bps: 200_000.0, start_bps: mbps * 0.8e6, recovers: true }
     }
 }
 
@@ -51,6 +56,7 @@ pub struct Connection {
     base: Instant,
     chain: Box<dyn Interceptor>,
     packetizer: Packetizer,
+    recovers: bool,
     started: bool,
     backlog: Arc<Backlog>,
     far_ssrc: u32,
@@ -86,8 +92,14 @@ impl Connection {
         wishes.target_bps.store(setup.start_bps as u32, Relaxed);
         let backlog = Arc::<Backlog>::default();
         let requested = wishes.clone();
-        let on_request = Arc::new(move || requested.keyframe.store(true, Relaxed));
-        let mut chain = Box::new(media_engine::interceptors(estimator, backlog.clone(), on_request, figures).build());
+        let on_said = Arc::new(move |said| match said {
+            Said::Keyframe => requested.keyframe.store(true, Relaxed),
+            Said::Feedback(feedback) => {
+                requested.far_end_has.fetch_max(feedback.decoded, Relaxed);
+                requested.recovery.fetch_or(feedback.lost, Relaxed);
+            }
+        });
+        let mut chain = Box::new(media_engine::interceptors(estimator, backlog.clone(), on_said, figures).build());
         chain.bind_local_stream(&stream(ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc ^ RTX, false));
@@ -96,6 +108,7 @@ impl Connection {
             base,
             chain,
             packetizer: Packetizer::beginning(media, first_sequence, 0),
+            recovers: setup.recovers,
             started: false,
             backlog,
             far_ssrc,
@@ -120,6 +133,10 @@ impl Connection {
         self.started = true;
         let captured = Duration::from_secs(1_800_000_000) + (picture.captured - self.base);
         self.packetizer.packets(&picture.data, captured, &mut self.packets);
+        if self.recovers {
+            let dependency = Bytes::copy_from_slice(&dependency::write(picture.dependency));
+            self.packets[0].header.set_extension(DEPENDENCY_ID, dependency).expect("a valid id");
+        }
         for packet in self.packets.drain(..) {
             handle_write(&mut *self.chain, Packet::Rtp(packet), now);
         }
@@ -165,6 +182,7 @@ impl Connection {
                 timestamp: rtp.header.timestamp,
                 marker: rtp.header.marker,
                 captured,
+                dependency: rtp.header.get_extension(DEPENDENCY_ID).and_then(|bytes| dependency::read(&bytes)),
                 payload: rtp.payload,
                 arrived: now,
             };
@@ -192,6 +210,13 @@ impl Connection {
             let request = TransportLayerNack { sender_ssrc: 0, media_ssrc: self.far_ssrc, nacks };
             handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(request)]), now);
             self.missing.clear();
+        }
+        if let Some(feedback) = self.reception.feedback_due(now) {
+            if feedback.lost {
+                self.figures.incoming.recovery_requests.one();
+            }
+            let packet = feedback.packet(self.far_ssrc, media_engine::PAYLOAD_TYPE);
+            handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(packet)]), now);
         }
         if self.reception.keyframe_due(now) {
             self.figures.incoming.keyframe_requests.one();
@@ -245,7 +270,11 @@ fn stream(ssrc: u32, media: bool) -> StreamInfo {
         ssrc_rtx: media.then_some(ssrc ^ RTX),
         payload_type: if media { 125 } else { 107 },
         payload_type_rtx: media.then_some(107),
-        rtp_header_extensions: vec![extension(TWCC_URI, TWCC_ID), extension(capture_time::URI, CAPTURE_TIME_ID.into())],
+        rtp_header_extensions: vec![
+            extension(TWCC_URI, TWCC_ID),
+            extension(capture_time::URI, CAPTURE_TIME_ID.into()),
+            extension(dependency::URI, DEPENDENCY_ID.into()),
+        ],
         mime_type: codec.mime_type,
         clock_rate: codec.clock_rate,
         channels: codec.channels,

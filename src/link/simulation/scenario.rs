@@ -136,7 +136,7 @@ pub fn line(report: &Report) -> String {
     let Report { seen, felt, .. } = report;
     format!(
         "{:.1} fps, {} freezes {:.2} s, gap {:.0} ms, latency {:.0} / {:.0} / {:.0} ms, queue {:.0} ms, lost {:.3}, \
-         target {:.2} (mean {:.2}) Mb/s, keyframes {} asked for, {} made, {} attempts, {:?}, first after {:.2} s",
+         target {:.2} (mean {:.2}) Mb/s, keyframes {} asked for, {} made, {} recoveries, {} attempts, {:?}, first after {:.2} s",
         seen.fps(),
         seen.freezes,
         seen.frozen_s,
@@ -150,6 +150,7 @@ pub fn line(report: &Report) -> String {
         report.mean_target_mbps,
         report.keyframe_requests,
         report.keyframes,
+        report.recoveries,
         report.attempts,
         report.state,
         seen.first_s.unwrap_or(f64::NAN),

@@ -51,6 +51,8 @@ pub struct Screen {
     before: Option<Instant>,
     intervals: VecDeque<Duration>,
     decoded: Option<(u64, u64)>,
+    /// The decoder's long-term references.
+    kept: [u64; 2],
     last: Option<Instant>,
     /// What must never happen.
     pub violations: Vec<String>,
@@ -66,6 +68,7 @@ impl Screen {
             before: None,
             intervals: VecDeque::new(),
             decoded: None,
+            kept: [0; 2],
             last: None,
             violations: vec![],
         }
@@ -95,9 +98,17 @@ impl Screen {
             self.violations.push(format!("a damaged picture at {:?}", now - self.base));
             return;
         };
-        if !keyframe && self.decoded != Some((content.run, content.reference)) {
+        let of_this_run = self.decoded.filter(|(run, _)| *run == content.run);
+        if keyframe {
+            self.kept = [0; 2];
+        } else if of_this_run
+            .is_none_or(|(_, before)| before != content.reference && !self.kept.contains(&content.reference))
+        {
             let missing = format!("a picture without its reference at {:?}: {content:?}", now - self.base);
-            self.violations.push(format!("{missing}, decoded {:?}", self.decoded));
+            self.violations.push(format!("{missing}, decoded {:?}, kept {:?}", self.decoded, self.kept));
+        }
+        if let Some(kept) = (content.place as usize).checked_sub(1).and_then(|place| self.kept.get_mut(place)) {
+            *kept = content.number;
         }
         self.decoded = Some((content.run, content.number));
         let at = self.last.map_or(now, |last| last.max(now)).max(now) + DECODING;

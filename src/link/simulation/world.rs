@@ -66,6 +66,8 @@ pub struct Report {
     /// Keyframes that the far end asked for, and those that were made.
     pub keyframe_requests: u64,
     pub keyframes: u64,
+    /// Pictures made that refer to a long-term reference.
+    pub recoveries: u64,
     /// Connections that were begun at the far end.
     pub attempts: u64,
     /// The sender's target in Mb/s: mean and now.
@@ -84,7 +86,7 @@ struct Place {
     /// How much of virtual time its clock has slept through.
     slept: Duration,
     targets: (f64, u64),
-    counted: (u64, u64, u64),
+    counted: (u64, u64, u64, u64),
 }
 
 pub struct World {
@@ -138,7 +140,7 @@ impl World {
                 asleep: None,
                 slept: Duration::ZERO,
                 targets: (0.0, 0),
-                counted: (0, 0, 0),
+                counted: (0, 0, 0, 0),
             });
         }
         self.signalling.push(Signalling::new(self.random.fork()));
@@ -167,7 +169,7 @@ impl World {
             let portal = Portal::new(&self.setup, place.is_multiple_of(2), &mut self.random, base, now);
             let before = std::mem::replace(&mut at.portal, portal);
             at.portal.screen = before.screen.restarted();
-            (at.wake, at.counted) = (self.now, (0, 0, 0));
+            (at.wake, at.counted) = (self.now, (0, 0, 0, 0));
         }
     }
 
@@ -335,6 +337,8 @@ impl World {
             let target_mbps = at.portal.target_mbps();
             let keyframes = at.portal.encoder.keyframes;
             let keyframes_before = std::mem::replace(&mut at.counted.0, keyframes);
+            let recoveries = at.portal.encoder.recoveries;
+            let recoveries_before = std::mem::replace(&mut at.counted.3, recoveries);
             let far = &mut self.places[sender ^ 1];
             let (requests, attempts) = (far.portal.figures.incoming.keyframe_requests.get(), far.portal.attempts);
             let (requests_before, attempts_before) = (far.counted.1, far.counted.2);
@@ -345,6 +349,7 @@ impl World {
                 felt,
                 keyframe_requests: requests - requests_before,
                 keyframes: keyframes - keyframes_before,
+                recoveries: recoveries - recoveries_before,
                 attempts: attempts - attempts_before,
                 mean_target_mbps: sum / count.max(1) as f64,
                 target_mbps,

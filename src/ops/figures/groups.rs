@@ -101,6 +101,10 @@ figures! {
         Counter size_changes,
         /// Repairs that the far end asked for and did not get: too old, or more than the path has room for.
         Counter repairs_refused,
+        /// Recoveries that the far end asked for: it has lost something for good, and knows what a long-term reference is.
+        Counter recovery_requests,
+        /// Pictures that refer to a long-term reference because the far end has lost what came since.
+        Counter recoveries,
     }
 }
 
@@ -131,6 +135,8 @@ figures! {
         Counter keyframes,
         /// Keyframes that we asked for (PLI).
         Counter keyframe_requests,
+        /// Pictures that we asked for that refer to what we have, instead of a keyframe.
+        Counter recovery_requests,
         /// Decoded pictures that a newer one replaced before the display took them.
         Counter dropped_before_present,
         /// Pictures presented (an agent without display counts decoded pictures).

@@ -7,6 +7,7 @@ mod jitter;
 mod narrowing;
 mod outages;
 mod random_loss;
+mod recovery;
 mod returns;
 mod sharing;
 
