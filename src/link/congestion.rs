@@ -20,6 +20,7 @@ pub(super) mod flight;
 mod least;
 mod loss;
 mod queue;
+mod round_trip;
 #[cfg(test)]
 mod tests;
 mod trains;
@@ -27,9 +28,9 @@ mod trendline;
 
 use super::interceptors::pacer::Allowance;
 use competition::Competition;
-use least::Least;
 use loss::{Loss, Verdict};
 use queue::Queue;
+use round_trip::RoundTrip;
 use rtc::interceptor::{ArrivalGroupAccumulator, BandwidthEstimator, EstimatorStats, PacketReport};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -79,6 +80,8 @@ const GROWING_QUEUE_MS: f64 = 15.0;
 const NARROW: f64 = 0.7;
 /// Between two decreases at least this, or a round trip: the first must have shown its effect.
 const DECREASE_INTERVAL: Duration = Duration::from_millis(250);
+/// For so long after a decrease our own queue may be draining.
+const DRAINING: Duration = Duration::from_secs(1);
 /// Growth per second while no limit of the path is known, or far below it.
 const GROWTH: f64 = 1.5;
 /// The same when trains arrive so much faster than the estimate.
@@ -110,18 +113,11 @@ const PACE_TRAINS: f64 = 1.25;
 /// Beyond the least round trip, this much may be on its way: a picture every 33 ms, feedback on it as late as 20 ms, and the rest is
 /// the queue that a burst may make.
 const WINDOW: Duration = Duration::from_millis(65);
-/// Where packets, or the feedback on them, are usually on their way for longer than they must be, as with jitter or when others fill
-/// the queue of the way back, what is sent meanwhile takes its place in the window. What the round trip is longer than its least, on
-/// average over a second, is added: from the first of these to the second, in milliseconds. The first is what pictures take to leave at both ends.
-const USUAL_MS: (f64, f64) = (35.0, 400.0);
-const USUAL_WEIGHT: f64 = 1.0 / 32.0;
 /// Before anything is known of the path: enough for a train. A sixth of a second at 300 kb/s; on a fast path the first keyframe waits for
 /// the first feedback, 50 ms, whatever this is.
 const FIRST_WINDOW_BYTES: f64 = 6_000.0;
 /// Without a train for so long after the first feedback, pictures are too small for trains.
 const FIRST_TRAIN: Duration = Duration::from_secs(1);
-/// Before anything is known, news is waited for this long: the other direction may be just as narrow.
-const FIRST_ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Never less: a few packets, so that trains can be seen.
 const LEAST_WINDOW_BYTES: f64 = 5_000.0;
 /// When the window has held packets back for this long, the estimate is too high, though no queue shows: the window keeps it
@@ -152,12 +148,7 @@ pub(super) struct Controller {
     /// Arrivals of the last while: far end's time and bytes.
     acknowledged: VecDeque<(Duration, usize)>,
     limit: Option<Limit>,
-    round_trip: Duration,
-    least_round_trip_ms: Least,
-    /// By how much the round trip usually exceeds its least, in milliseconds.
-    usual_ms: f64,
-    /// When the first feedback came.
-    heard: Option<Instant>,
+    round_trip: RoundTrip,
     increased: Option<Instant>,
     decreased: Option<Instant>,
     now: Option<Instant>,
@@ -186,10 +177,7 @@ impl Controller {
             loss: Loss::default(),
             acknowledged: VecDeque::new(),
             limit: None,
-            round_trip: FIRST_ROUND_TRIP,
-            least_round_trip_ms: Least::default(),
-            usual_ms: 0.0,
-            heard: None,
+            round_trip: RoundTrip::default(),
             increased: None,
             decreased: None,
             now: None,
@@ -232,19 +220,15 @@ impl Controller {
             }
         }
         if let Some(newest) = reports.iter().filter(|report| report.arrived).map(|report| report.departure).max() {
-            let sample = now.saturating_duration_since(newest);
-            self.round_trip = if self.heard.is_some() { (self.round_trip * 7 + sample) / 8 } else { sample };
-            self.least_round_trip_ms.add(now, sample.as_secs_f64() * 1e3);
-            self.heard.get_or_insert(now);
-            self.queue.end_of_report(now);
-            let beyond_ms = sample.as_secs_f64() * 1e3 - self.least_round_trip_ms.get().unwrap_or(0.0);
-            self.usual_ms += USUAL_WEIGHT * (beyond_ms - self.usual_ms);
+            let is_usual = !self.decreased_within(now, DRAINING);
+            self.round_trip.add(now, now.saturating_duration_since(newest), is_usual);
         }
+        self.queue.end_of_report(now);
     }
 
     /// The path is full.
     fn decrease(&mut self, now: Instant) {
-        let interval = self.round_trip.max(DECREASE_INTERVAL);
+        let interval = self.round_trip.smoothed().max(DECREASE_INTERVAL);
         if self.decreased.is_some_and(|at| now.saturating_duration_since(at) <= interval) {
             return;
         }
@@ -305,14 +289,14 @@ impl Controller {
         let seconds = self.since_increase(now);
         self.queue.keep_memory(now);
         if lost {
-            if self.decreased.is_none_or(|at| now.saturating_duration_since(at) > self.round_trip) {
+            if self.decreased.is_none_or(|at| now.saturating_duration_since(at) > self.round_trip.smoothed()) {
                 self.decreased = Some(now);
                 let through = self.acknowledged_bps(RATE_WINDOW).map_or(0.0, |through| BACK_OFF * through);
                 self.estimate_bps = (COMPETING_BACK_OFF * self.estimate_bps).max(through).min(self.estimate_bps);
             }
             return;
         }
-        let round_trip = self.round_trip.as_secs_f64().max(0.05);
+        let round_trip = self.round_trip.smoothed().as_secs_f64().max(0.05);
         let grown = self.estimate_bps + COMPETING_GROWTH * seconds / (round_trip * round_trip);
         let through = self.acknowledged_bps(RATE_WINDOW);
         let bound = through.map_or(f64::INFINITY, |through| HEADROOM * through + HEADROOM_BPS);
@@ -321,7 +305,7 @@ impl Controller {
 
     fn mind_loss(&mut self, now: Instant) {
         let through = self.acknowledged_bps(RATE_WINDOW);
-        match self.loss.judge(now, self.round_trip, self.estimate_bps, through) {
+        match self.loss.judge(now, self.round_trip.smoothed(), self.estimate_bps, through) {
             Verdict::Fine => {}
             Verdict::Try => {
                 self.estimate_bps =
@@ -366,7 +350,8 @@ impl BandwidthEstimator for Controller {
                 // The queue is draining, or a trial goes on: wait for it.
                 _ => self.increased = Some(now),
             }
-            let queued = queue_ms > SHORT_QUEUE_MS || self.decreased_within(now, self.round_trip + DECREASE_INTERVAL);
+            let queued =
+                queue_ms > SHORT_QUEUE_MS || self.decreased_within(now, self.round_trip.smoothed() + DECREASE_INTERVAL);
             if queued {
                 let before_bps = self.loss.excused(now).unwrap_or(0.0);
                 self.estimate_bps = self.estimate_bps.max(BACK_OFF * before_bps);
@@ -389,7 +374,7 @@ impl BandwidthEstimator for Controller {
     fn stats(&self) -> EstimatorStats {
         let mut stats = EstimatorStats::default();
         stats.packet_loss = Some(self.loss.share());
-        stats.round_trip_time = Some(self.round_trip);
+        stats.round_trip_time = Some(self.round_trip.smoothed());
         stats
     }
 }
@@ -417,23 +402,26 @@ impl Estimator for Controller {
     fn allowance(&self) -> Allowance {
         let trains = self.now.and_then(|now| self.trains.median_bps(now)).unwrap_or(0.0);
         let rate_bps = (PACE_ESTIMATE * self.estimate_bps).max(PACE_TRAINS * trains);
-        let carried_bps = self.estimate_bps();
-        let round_trip_ms = if self.competition.is_active() {
-            self.round_trip.as_secs_f64() * 1e3
-        } else {
-            self.least_round_trip_ms.get().unwrap_or(0.0) + self.usual_ms.clamp(USUAL_MS.0, USUAL_MS.1) - USUAL_MS.0
-        };
-        let window = WINDOW.as_secs_f64() + round_trip_ms / 1e3;
+        // A path that carries much more than is sent holds more than that, too: if it becomes longer at once, as when its route changes,
+        // nothing need wait.
+        let narrowed = self.now.is_some_and(|now| self.decreased_within(now, RATE_WINDOW));
+        let estimate_bps = self.estimate_bps();
+        let carried_bps =
+            if narrowed || estimate_bps < self.estimate_bps { estimate_bps } else { estimate_bps.max(trains) };
+        let round_trip =
+            if self.competition.is_active() { self.round_trip.smoothed() } else { self.round_trip.usual() };
+        let window = (WINDOW + round_trip).as_secs_f64();
         // The first feedback may be too early to tell anything.
-        let heard = self.heard.zip(self.now).is_some_and(|(first, now)| {
+        let heard = self.round_trip.heard().zip(self.now).is_some_and(|(first, now)| {
             self.trains.is_informed() || now.saturating_duration_since(first) > FIRST_TRAIN
         });
         let window_bytes = if heard { carried_bps / 8.0 * window } else { FIRST_WINDOW_BYTES };
-        Allowance { rate_bps, window_bytes: window_bytes.max(LEAST_WINDOW_BYTES) }
+        let window_bytes = window_bytes.max(LEAST_WINDOW_BYTES);
+        Allowance { rate_bps, window_bytes }
     }
 
     fn round_trip(&self) -> Duration {
-        self.round_trip
+        self.round_trip.smoothed()
     }
 
     fn queue(&self) -> Duration {

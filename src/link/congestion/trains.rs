@@ -76,12 +76,12 @@ impl Train {
         (self.packets >= PACKETS).then(|| rate(self.bytes, self.first, self.last))
     }
 
-    /// Of its end alone.
+    /// Of its end alone: what each of the last packets came with at best. One that is late, because a process had to wait, says
+    /// nothing of the path.
     fn tail_bps(&self) -> Option<f64> {
-        // The oldest of them only opens the span.
-        let (oldest, oldest_bytes) = self.tail[(self.packets + 1) % TAIL];
-        let bytes = self.tail.iter().map(|(_, bytes)| bytes).sum::<usize>() - oldest_bytes;
-        (self.packets > TAIL).then(|| rate(bytes, oldest, self.last))
+        let packet = |n: usize| self.tail[(self.packets + n) % TAIL];
+        let best = (1..TAIL).map(|n| rate(packet(n + 1).1, packet(n).0, packet(n + 1).0)).reduce(f64::max);
+        best.filter(|_| self.packets > TAIL)
     }
 }
 

@@ -37,6 +37,32 @@ fn three_to_one_to_three() {
         .play("3-1-3", &steps);
 }
 
+/// The way back narrows too, and with it the feedback that would tell comes late.
+#[test]
+fn three_to_one_to_three_both_ways() {
+    for round_trip_ms in [20.0, 50.0] {
+        let narrow = |mbps| Conditions { mbps, queue_ms: 250.0, ..path(round_trip_ms) };
+        let steps = [
+            Both(narrow(3.0)),
+            Run(5.0),
+            Run(15.0),
+            Check(Fps(29.0)),
+            Both(narrow(1.0)),
+            Run(2.0),
+            Check(LongestGap(500.0)),
+            Check(Latency(1.0, 400.0)),
+            Run(18.0),
+            Check(Queue(100.0)),
+            Check(MeanTarget(0.8, 1.0)),
+            Both(narrow(3.0)),
+            Run(10.0),
+            Check(Target(0.9 * 2.5, 2.5)),
+            Check(LongestGap(500.0)),
+        ];
+        Scenario::default().play("3-1-3 both ways", &steps);
+    }
+}
+
 #[test]
 fn narrow_for_ever() {
     let steps = [
