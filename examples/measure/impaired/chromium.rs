@@ -237,7 +237,7 @@ pub fn narrow(tools: &Tools) -> Result<Rows, Trouble> {
     let mut scene = Scene::empty(tools, narrow::PATH)?;
     let browsers = Browsers::start(tools, None)?;
     scene.run(SETTLE_S)?;
-    let [before, down, up] = narrow::steps(&mut scene)?;
+    let [before, down, up] = narrow::steps(&mut scene, "both")?;
     let mut all = vec![];
     all.extend(rows(&browsers, "3 Mb/s", before));
     all.extend(rows(&browsers, "drop to 1 Mb/s", down));

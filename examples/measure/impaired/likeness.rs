@@ -20,7 +20,7 @@ type Step = (&'static str, Span);
 
 /// The three steps, each without its first seconds: their names and moments.
 fn steps(scene: &mut Scene) -> Result<[Step; 3], Trouble> {
-    let [before, down, up] = narrow::steps(scene)?;
+    let [before, down, up] = narrow::steps(scene, "both")?;
     let settled = |(from_ms, to_ms): Span| (from_ms + SETTLE_S * 1e3, to_ms);
     Ok([("3 Mb/s", before), ("1 Mb/s", settled(down)), ("3 Mb/s again", settled(up))])
 }

@@ -17,7 +17,7 @@ mod windows;
 use crate::Case;
 
 /// All of them.
-pub const ALL: [Case; 20] = [
+pub const ALL: [Case; 21] = [
     Case::long(
         "test-network",
         "the test network itself: rate, queue, delay, jitter, loss, bursts",
@@ -32,7 +32,8 @@ pub const ALL: [Case; 20] = [
     Case::long("loss-100", "the same with a round trip of 100 ms", loss::round_trip_100),
     Case::long("bursts", "5 % loss in bursts of 8 packets on average, round trip of 50 ms", loss::bursts),
     Case::long("jitter", "delay of 40 ms ± 30 ms each way", loss::jitter),
-    Case::long("narrow", "3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms", narrow::of_portals),
+    Case::long("narrow", "3 → 1 → 3 Mb/s, queue of 250 ms, round trip of 50 ms, from A to B", narrow::one_way),
+    Case::long("narrow-both", "the same both ways at once", narrow::both_ways),
     Case::long(
         "narrow-ssim",
         "likeness of what is shown to the film, 3 → 1 → 3 Mb/s, in a window",

@@ -16,20 +16,29 @@ pub const CEILING_BPS: f64 = 2.5e6;
 /// From and to when something was watched, in ms since 1970.
 pub type Span = (f64, f64);
 
-/// Watches the last seconds before the drop, those after it, and those after the rise.
-pub fn steps(scene: &mut Scene) -> Result<[Span; 3], Trouble> {
+/// Watches the last seconds before the drop, those after it, and those after the rise. `ways` narrow: `ab`, `ba` or `both`.
+pub fn steps(scene: &mut Scene, ways: &str) -> Result<[Span; 3], Trouble> {
     let before = scene.watch(10.0)?;
-    scene.network.set("both rate=1000")?;
+    scene.network.set(&format!("{ways} rate=1000"))?;
     let down = scene.watch(STEP_S)?;
-    scene.network.set("both rate=3000")?;
+    scene.network.set(&format!("{ways} rate=3000"))?;
     let up = scene.watch(STEP_S)?;
     Ok([before, down, up])
 }
 
-pub fn of_portals(tools: &Tools) -> Result<Rows, Trouble> {
+pub fn both_ways(tools: &Tools) -> Result<Rows, Trouble> {
+    of_portals(tools, "both")
+}
+
+/// The figures of A, which comes second, are those of a way that does not change.
+pub fn one_way(tools: &Tools) -> Result<Rows, Trouble> {
+    of_portals(tools, "ab")
+}
+
+fn of_portals(tools: &Tools, ways: &str) -> Result<Rows, Trouble> {
     let mut scene = Scene::start(tools, PATH)?;
     scene.run(15.0)?;
-    let [before, down, up] = steps(&mut scene)?;
+    let [before, down, up] = steps(&mut scene, ways)?;
     let mut all = vec![];
     all.extend(rows(&scene.calls[0], "3 Mb/s", before, "", ""));
     all.extend(rows(&scene.calls[0], "drop to 1 Mb/s", down, "", ""));
