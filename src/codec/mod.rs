@@ -3,7 +3,7 @@
 //! Pictures go in and out as [`crate::media::Frame`]s; encoded pictures travel as [`AccessUnit`]s. Each direction has a plain
 //! object without threads ([`encode::Encoder`], [`decode::Decoder`]) and a worker thread around it ([`encode::start`],
 //! [`decode::start`]). [`nal`] and [`sps`] read just enough of the format to know what a stream is before the C++ library
-//! sees a byte of it; [`slice`] tells which pictures the encoder keeps as long-term references.
+//! sees a byte of it; [`mod@slice`] tells which pictures the encoder keeps as long-term references.
 
 pub mod decode;
 pub mod encode;
