@@ -114,7 +114,7 @@ const PACE_TRAINS: f64 = 1.25;
 /// the queue that a burst may make.
 const WINDOW: Duration = Duration::from_millis(65);
 /// Before anything is known of the path: enough for a train. A sixth of a second at 300 kb/s; on a fast path the first keyframe waits for
-/// the first feedback, 50 ms, whatever this is.
+/// the first feedback, whatever this is.
 const FIRST_WINDOW_BYTES: f64 = 6_000.0;
 /// Without a train for so long after the first feedback, pictures are too small for trains.
 const FIRST_TRAIN: Duration = Duration::from_secs(1);
