@@ -105,6 +105,8 @@ const HEADROOM_BPS: f64 = 150_000.0;
 /// The acknowledged rate is measured over this long; while a queue is there, over the shorter time: what arrives then is what
 /// the bottleneck lets through, and it may have changed just now.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
+/// More arrivals are not remembered: those of [`RATE_WINDOW`] at 60 Mb/s.
+const ARRIVALS: usize = 4096;
 const QUEUED_RATE_WINDOW: Duration = Duration::from_millis(200);
 /// Packets leave at this multiple of the estimate, or of what trains arrive with: fast enough for trains to show whether the
 /// path carries more, slow enough for a keyframe not to flood it.
@@ -197,11 +199,15 @@ impl Controller {
     }
 
     fn note_arrival(&mut self, arrival: Duration, bytes: usize) {
+        // What came before all that is remembered was not reordered: the far end's clock has jumped, or it says what is not true.
+        if self.acknowledged.back().is_some_and(|last| arrival + RATE_WINDOW < last.0) {
+            self.acknowledged.clear();
+        }
         // Reordered arrivals would shrink the span; they count, at the latest time seen.
         let arrival = self.acknowledged.back().map_or(arrival, |last| last.0.max(arrival));
         self.acknowledged.push_back((arrival, bytes));
         while let Some(first) = self.acknowledged.front()
-            && arrival.saturating_sub(first.0) > RATE_WINDOW
+            && (arrival.saturating_sub(first.0) > RATE_WINDOW || self.acknowledged.len() > ARRIVALS)
         {
             self.acknowledged.pop_front();
         }

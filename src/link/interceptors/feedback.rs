@@ -46,7 +46,7 @@ impl<I: Interceptor> Feedback<I> {
     }
 
     fn report(&mut self, now: Instant) -> Result<(), Error> {
-        if self.due().is_some_and(|due| due > now) {
+        if self.news.is_some_and(|news| news + USUAL > now) {
             self.credit_bytes -= COST_BYTES;
         }
         self.news = None;
@@ -183,7 +183,14 @@ mod tests {
     fn where_little_comes_reports_take_little() {
         // 290 kb/s: 36 kB a second, of which a twentieth is twenty reports, and those that come after the usual time.
         let reports = reports(1, 0);
-        assert!((20..=24).contains(&reports.len()), "{reports:?}");
+        assert!((18..=24).contains(&reports.len()), "{reports:?}");
+    }
+
+    #[test]
+    fn slow_pictures_of_few_packets_are_paid_for_too() {
+        // 390 kb/s: 48 kB a second, of which a twentieth is 27 reports. The end of each picture and 20 ms of it would be 40.
+        let reports = reports(2, 25);
+        assert!((20..=30).contains(&reports.len()), "{reports:?}");
     }
 
     #[test]

@@ -12,8 +12,7 @@
 //! - but once only while a queue stands in front of the bottleneck: what is lost then is what it had no room for, which more packets make
 //!   worse, and says nothing of how likely a repair is lost;
 //! - repairs have a budget, a share of the target bitrate. When it is spent, the further copies are left out first;
-//! - a repair carries the header extensions of what it repairs, so that a picture whose first packet was lost still knows when it
-//!   was taken.
+//! - a repair carries the header extensions of what it repairs: a picture whose first packet was lost still knows its time.
 
 use crate::link::assembler::begins_keyframe;
 use crate::ops::Figures;
@@ -41,6 +40,8 @@ const FULL_MEMORY: Duration = Duration::from_millis(500);
 const WEIGHT: f64 = 1.0 / 512.0;
 /// Each further copy follows after this, so that it does not meet the same burst of loss.
 const APART: Duration = Duration::from_millis(10);
+/// While so much waits to be sent, copies that nobody asked for wait, too: they would overtake the packets that are sent first.
+const BEHIND: Duration = Duration::from_millis(5);
 /// More packets than this asked for at once, half a second at 2.5 Mb/s, are an outage: a keyframe mends it sooner than repairs.
 const MAX_AT_ONCE: usize = 128;
 /// Packets remembered, a power of two: 2 s at 5 Mb/s.
@@ -141,6 +142,12 @@ impl Repairs {
         if copies > 0 && self.copies.len() < REMEMBERED {
             self.copies.push_back((now + APART, sequence, copies));
         }
+    }
+
+    /// Whether nobody has missed this packet, and it is not too old to be sent again unasked.
+    fn is_unasked(&self, sequence: u16, now: Instant) -> bool {
+        let sent = self.sent[usize::from(sequence) % REMEMBERED].as_ref();
+        sent.is_some_and(|sent| !sent.missed && now.saturating_duration_since(sent.first) < MAX_AGE)
     }
 
     /// Whether a packet that is asked for should be sent again now.
@@ -269,9 +276,15 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Repairs {
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        while let Some((_, sequence, copies)) = self.copies.pop_front_if(|(due, ..)| *due <= now) {
-            self.send(sequence, true, now);
-            self.copy_later(sequence, copies - 1, now);
+        let is_behind = u128::from(self.figures.outgoing.pacer_queue_us.get()) > BEHIND.as_micros();
+        for _ in 0..self.copies.iter().take_while(|(due, ..)| *due <= now).count() {
+            let Some((_, sequence, copies)) = self.copies.pop_front() else { break };
+            if is_behind && self.is_unasked(sequence, now) {
+                self.copy_later(sequence, copies, now);
+            } else {
+                self.send(sequence, true, now);
+                self.copy_later(sequence, copies - 1, now);
+            }
         }
         Ok(())
     }
@@ -419,6 +432,24 @@ mod tests {
         for (one_in, queue_ms, times) in [(200, 0, 1), (20, 0, 2), (5, 0, 3), (20, 29, 2), (20, 31, 1), (5, 200, 1)] {
             assert_eq!(times_sent(one_in, queue_ms), times, "one in {one_in} lost, {queue_ms} ms of queue");
         }
+    }
+
+    #[test]
+    fn copies_that_nobody_asked_for_do_not_overtake_their_keyframe() {
+        let figures = figures();
+        let (mut stage, start) = (stage(&figures), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        stage.lost = 0.05;
+        for sequence in 0..8 {
+            send(&mut stage, sequence, if sequence == 0 { 0x67 } else { 0x7c }, at(0));
+        }
+        figures.outgoing.pacer_queue_us.set(40_000);
+        stage.handle_timeout(at(10)).unwrap();
+        assert!(sent(&mut stage).is_empty());
+        assert_eq!(asked(&mut stage, pair(3, 0), at(15)), [3], "what is missed goes first");
+        figures.outgoing.pacer_queue_us.set(0);
+        stage.handle_timeout(at(20)).unwrap();
+        assert_eq!(sent(&mut stage), (0..8).collect::<Vec<_>>());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Without news for a round trip and this long, what was sent is taken for gone: feedback comes every 50 ms, and a queue is
+/// Without news for a round trip and this long, what was sent is taken for gone: feedback comes behind each picture, and a queue is
 /// rarely longer. A dead path is so tried with less and less, never with nothing.
 const NO_NEWS: Duration = Duration::from_millis(300);
 /// Rates are counted over this long.

@@ -46,19 +46,18 @@ fn three_to_one_to_three_with_more_to_send() {
             Path(narrow(1.0)),
             Run(2.0),
             Check(LongestGap(500.0)),
-            Check(Latency(1.0, 400.0)),
+            // At 2.7 Mb/s the queue may overflow before feedback tells; what is lost is repaired through it.
+            Gap(Latency(1.0, 400.0), Latency(1.0, 550.0)),
             Run(10.0),
             Check(Queue(130.0)),
             Check(MeanTarget(0.8, 1.0)),
             Path(narrow(3.0)),
             Run(4.0),
-            Check(Target(2.5, 3.0)),
+            Gap(Target(2.5, 3.0), Target(2.1, 3.0)),
             Run(20.0),
             Check(MeanTarget(2.5, 2.95)),
             Check(Latency(1.0, 200.0)),
         ];
-        let known_gap =
-            Some("at 2.7 Mb/s the queue overflows before feedback tells; what is lost is repaired through it");
-        Scenario { ceiling_mbps: 5.0, known_gap, ..Scenario::default() }.play("3-1-3, 5 Mb/s", &steps);
+        Scenario { ceiling_mbps: 5.0, ..Scenario::default() }.play("3-1-3, 5 Mb/s", &steps);
     }
 }

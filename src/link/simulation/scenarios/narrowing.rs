@@ -16,7 +16,8 @@ fn three_to_one_to_three() {
         Path(narrow(1.0)),
         Run(2.0),
         Check(LongestGap(500.0)),
-        Check(Latency(1.0, 400.0)),
+        // Where two large pictures meet the drop, the queue overflows, and what was lost waits for its repair.
+        Gap(Latency(1.0, 400.0), Latency(1.0, 450.0)),
         Run(3.0),
         Check(Queue(100.0)),
         Check(LongestGap(500.0)),
@@ -33,8 +34,7 @@ fn three_to_one_to_three() {
         Check(MeanTarget(0.9 * 2.5, 2.5)),
         Check(Latency(1.0, 400.0)),
     ];
-    Scenario { known_gap: Some("two large pictures and a full queue: up to 20 ms more"), ..Scenario::default() }
-        .play("3-1-3", &steps);
+    Scenario::default().play("3-1-3", &steps);
 }
 
 /// The way back narrows too, and with it the feedback that would tell comes late.
@@ -50,7 +50,8 @@ fn three_to_one_to_three_both_ways() {
             Both(narrow(1.0)),
             Run(2.0),
             Check(LongestGap(500.0)),
-            Check(Latency(1.0, 400.0)),
+            // With the longer round trip the queue has overflowed before the feedback is back through the other one.
+            Gap(Latency(1.0, 400.0), Latency(1.0, if round_trip_ms > 20.0 { 600.0 } else { 400.0 })),
             Run(18.0),
             Check(Queue(100.0)),
             Check(MeanTarget(0.8, 1.0)),
@@ -59,9 +60,7 @@ fn three_to_one_to_three_both_ways() {
             Check(Target(0.9 * 2.5, 2.5)),
             Check(LongestGap(500.0)),
         ];
-        let known_gap =
-            (round_trip_ms > 20.0).then_some("the queue overflows before feedback is back through the other one");
-        Scenario { known_gap, ..Scenario::default() }.play("3-1-3 both ways", &steps);
+        Scenario::default().play("3-1-3 both ways", &steps);
     }
 }
 
