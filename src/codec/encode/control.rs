@@ -9,6 +9,8 @@ pub struct Control {
     held: AtomicBool,
     keyframe: AtomicBool,
     recovery: AtomicBool,
+    /// The last picture that was encoded.
+    encoded: AtomicU32,
     /// 0: nothing was said yet.
     far_end_has: AtomicU32,
     target_bps: AtomicU32,
@@ -23,6 +25,7 @@ impl Control {
             held: AtomicBool::new(false),
             keyframe: AtomicBool::new(false),
             recovery: AtomicBool::new(false),
+            encoded: AtomicU32::new(0),
             far_end_has: AtomicU32::new(0),
             target_bps,
         }
@@ -34,9 +37,12 @@ impl Control {
     }
 
     /// The far end has decoded the picture with this number ([`crate::codec::Dependency`]), and all that it refers to. What is older
-    /// than a number said before is no news.
+    /// than a number said before is no news, and a picture that was not encoded yet is a lie: it would stand above all true ones,
+    /// for as long as the portal runs. Numbers go on from one connection to the next, so what was said in an earlier one is older.
     pub fn far_end_has(&self, number: u32) {
-        self.far_end_has.fetch_max(number, Relaxed);
+        if number <= self.encoded.load(Relaxed) {
+            self.far_end_has.fetch_max(number, Relaxed);
+        }
     }
 
     /// The far end has lost something for good: the next picture shall refer to one that it has, or be a keyframe.
@@ -76,6 +82,11 @@ impl Control {
         self.keyframe.load(Relaxed)
     }
 
+    /// The picture with this number is about to be sent. To be said before it is: the answer may be quick.
+    pub(super) fn set_encoded(&self, number: u32) {
+        self.encoded.store(number, Relaxed);
+    }
+
     pub(super) fn decoded(&self) -> u32 {
         self.far_end_has.load(Relaxed)
     }
@@ -88,5 +99,26 @@ impl Control {
     /// From here on a request means another keyframe.
     pub(super) fn keyframe_begun(&self) {
         self.keyframe.store(false, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_far_end_cannot_have_does_not_hide_what_it_has() {
+        let control = Control::new(&Default::default());
+        let decoded = |number| {
+            control.far_end_has(number);
+            control.decoded()
+        };
+        assert_eq!(decoded(u32::MAX), 0, "nothing was encoded yet");
+        control.set_encoded(7);
+        assert_eq!(decoded(5), 5);
+        assert_eq!((decoded(u32::MAX), decoded(8)), (5, 5), "not yet");
+        assert_eq!((decoded(7), decoded(6)), (7, 7), "older ones are no news");
+        control.set_encoded(8);
+        assert_eq!(decoded(8), 8);
     }
 }

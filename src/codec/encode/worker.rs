@@ -173,6 +173,9 @@ impl Stage {
         } else if unit.dependency.is_some_and(|dependency| dependency.on + 1 < dependency.number) {
             outgoing.recoveries.one();
         }
+        if let Some(dependency) = unit.dependency {
+            self.control.set_encoded(dependency.number);
+        }
         // Full it cannot be; closed it may be, and then the thread ends.
         let _ = self.output.try_send(unit);
         self.figures.encode_time.record(done - began, done);
