@@ -4,6 +4,7 @@
 //! 20 % of the packets lost a connection took four to ten seconds. So each datagram of a handshake is sent four times within a
 //! quarter of a second. Whoever has it already knows the record's sequence number and drops it (RFC 6347, section 4.1.2.6). A
 //! handshake has about six datagrams of 2 kB in all; nothing else is repeated, and nothing once it is done.
+//! This is for direct paths: what goes through a relay over UDP is wrapped for TURN, and is not known for a handshake here.
 //!
 //! The driver of `webrtc` reads up to 64 datagrams that have come before it does anything about the first, and only then are the keys
 //! of a finished handshake put to use. On a busy machine the far end's first keyframe comes in one go with the handshake's end, and

@@ -407,13 +407,13 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
-        let lost = match state {
+        let found = match state {
             RTCIceConnectionState::Disconnected => false,
             RTCIceConnectionState::Connected => true,
             _ => return,
         };
         let shared = self.0.clone();
-        self.0.spawn(async move { shared.report(Event::Path(lost)).await });
+        self.0.spawn(async move { shared.report(Event::Path(found)).await });
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
