@@ -209,7 +209,8 @@ pub fn chain(bytes: &[u8]) {
     while !tape.is_empty() {
         let what = tape.byte();
         match what % 8 {
-            0 => now += Duration::from_millis(u64::from(tape.byte())),
+            // Up to two hours.
+            0 => now += Duration::from_millis(u64::from(tape.byte()) << (what >> 4)),
             1 => {
                 // A picture of ours, so that there is something to report on and to repair.
                 let mut picture = vec![0, 0, 0, 1, 0x41];
@@ -219,18 +220,33 @@ pub fn chain(bytes: &[u8]) {
                     let _ = chain.handle_write(tagged(Packet::Rtp(packet), now));
                 }
             }
-            2 | 3 => {
+            2 => {
                 // RTCP as it comes off the wire.
                 let length = usize::from(tape.byte()) * 2;
                 feed_rtcp(&mut chain, tape.take(length), now);
                 came += 1;
             }
+            3 => {
+                // A report that packets of ours arrived, in order, at any time that one can say: RTCP's 24 bits of 64 ms.
+                let count = tape.byte() % 64;
+                let mut packet = vec![0x8f, 205, 0, 0];
+                packet.extend_from_slice(&[THEIRS.to_be_bytes(), OURS.to_be_bytes()].concat());
+                packet.extend_from_slice(&[0, tape.byte(), 0, count, tape.byte(), tape.byte(), tape.byte(), what >> 4]);
+                // One chunk: so many packets, each with a difference of one byte to the time before.
+                packet.extend_from_slice(&[0x20, count]);
+                packet.extend((0..count).map(|_| tape.byte()));
+                packet.resize(packet.len().next_multiple_of(4), 0);
+                packet[3] = (packet.len() / 4 - 1) as u8;
+                feed_rtcp(&mut chain, &packet, now);
+                came += 1;
+            }
             4 | 5 => {
                 // RTCP of a kind that the chain acts on, about a stream that it knows.
-                let (format, kind) =
-                    [(1, 205), (15, 205), (1, 206), (4, 206), (0, 200), (1, 201), (15, 206), (11, 205)]
-                        [usize::from(what >> 5)];
-                let length = usize::from(tape.byte()) % 64;
+                let kinds =
+                    [(1, 205), (15, 205), (1, 206), (4, 206), (0, 200), (1, 201), (15, 206), (11, 205), (3, 206)];
+                let (format, kind) = kinds[usize::from(what >> 4) % kinds.len()];
+                // Feedback per picture has one length.
+                let length = if format == 3 { 2 } else { usize::from(tape.byte()) % 64 };
                 let mut body =
                     [THEIRS.to_be_bytes(), if what & 8 == 0 { OURS } else { OURS ^ RTX }.to_be_bytes()].concat();
                 body.extend_from_slice(tape.take(length * 4));
