@@ -6,7 +6,7 @@
 
 use super::Ice;
 use super::framing::{self, Messages};
-use super::stream;
+use super::stream::{self, WRITTEN_WITHIN};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// Messages that wait for the connection: 0.5 s of 2.5 Mb/s. More are dropped.
 const QUEUE: usize = 128;
@@ -76,7 +77,7 @@ async fn carry(
 ) -> io::Result<()> {
     let Some((server, address)) = ice.behind(stand_in) else { return Ok(()) };
     let connecting = stream::connect(server, address, Some(from), ice.tls.as_ref());
-    let stream = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let stream = timeout(CONNECT, connecting).await??;
     tracing::debug!(?server, %address, "connected to the TURN server");
     let (mut reading, mut writing) = tokio::io::split(stream);
     let write = async {
@@ -85,10 +86,14 @@ async fn carry(
             // One packet, and one TLS record, for what waits together.
             joined.clear();
             batch.drain(..).for_each(|message| joined.extend_from_slice(&message));
-            writing.write_all(&joined).await?;
-            writing.flush().await?;
+            // TCP would try for a quarter of an hour, though nobody has wanted the bridge since.
+            let written = async {
+                writing.write_all(&joined).await?;
+                writing.flush().await
+            };
+            timeout(WRITTEN_WITHIN, written).await??;
         }
-        writing.shutdown().await
+        timeout(WRITTEN_WITHIN, writing.shutdown()).await?
     };
     let read = async {
         let mut messages = Messages::default();

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 /// The header of a STUN message, whose length field does not count it.
 const STUN_HEADER: usize = 20;
 /// RFC 8489, section 5.
-const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
+pub(super) const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 /// The header of ChannelData.
 const CHANNEL_HEADER: usize = 4;
 /// ChannelData is padded to a multiple of this on a stream.

@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -19,6 +20,8 @@ use tokio_rustls::TlsConnector;
 const IN_FLIGHT_BYTES: usize = 128 * 1024;
 /// What the kernel holds of what was not sent yet. The rest waits with us, where it can be dropped.
 const UNSENT_BYTES: u32 = 16 * 1024;
+/// A peer that takes nothing for so long is gone. The link has noticed long before; this ends the task that writes.
+pub(super) const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A stream of either sort.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
