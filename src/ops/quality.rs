@@ -124,12 +124,22 @@ const WORSE_AFTER: Duration = Duration::from_secs(3);
 /// For how long a better one must.
 const BETTER_AFTER: Duration = Duration::from_secs(20);
 
+/// A change that has not lasted long enough yet.
+#[derive(Debug)]
+struct Turn {
+    /// Since when all signs have been on one side of the class in force.
+    since: Instant,
+    /// The class among theirs that is nearest to it: what the change would be to.
+    to: Quality,
+    /// What led to that class when it was last seen.
+    reasons: String,
+}
+
 /// Tells changes that last from those that do not. Pure: time is told.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     quality: Quality,
-    /// Since when all signs have been on one side of the class in force, and the mildest of them: what the change would be to.
-    turning: Option<(Instant, Quality)>,
+    turning: Option<Turn>,
 }
 
 impl Judge {
@@ -151,20 +161,20 @@ impl Judge {
         }
         // Bad seconds among weak ones count as weak, so that the turn is neither forgotten nor exaggerated.
         let worse = seen > self.quality;
-        let (since, to) = match self.turning {
-            Some((since, to)) if (to > self.quality) == worse => {
-                (since, if worse { to.min(seen) } else { to.max(seen) })
+        let turn = match self.turning.take() {
+            Some(turn) if (turn.to > self.quality) == worse => {
+                let nearer = if worse { seen <= turn.to } else { seen >= turn.to };
+                if nearer { Turn { to: seen, reasons, ..turn } } else { turn }
             }
-            _ => (now, seen),
+            _ => Turn { since: now, to: seen, reasons },
         };
-        self.turning = Some((since, to));
         let lasting = if worse { WORSE_AFTER } else { BETTER_AFTER };
-        if now.saturating_duration_since(since) < lasting {
+        if now.saturating_duration_since(turn.since) < lasting {
+            self.turning = Some(turn);
             return None;
         }
-        self.turning = None;
-        let from = std::mem::replace(&mut self.quality, to);
-        Some(QualityChange { from, to, reasons })
+        let from = std::mem::replace(&mut self.quality, turn.to);
+        Some(QualityChange { from, to: turn.to, reasons: turn.reasons })
     }
 }
 
@@ -193,6 +203,7 @@ mod tests {
         }
     }
 
+    const SECOND: Duration = Duration::from_secs(1);
     const FINE: Signs = Signs {
         still: Duration::ZERO,
         freezes: 0,
@@ -235,6 +246,40 @@ mod tests {
         ] {
             assert_eq!(run(&seconds), told(&expected), "{name}");
         }
+    }
+
+    #[test]
+    fn the_reasons_are_those_of_the_class() {
+        let start = Instant::now();
+        let still = Signs { still: Duration::from_millis(700), freezes: 1, ..FINE };
+        for (seconds, expected) in [
+            ([&FINE, &FINE, &FINE, &still], "the link is good"),
+            ([&still, &FINE, &still, &still], "the link is good"),
+            ([&WEAK, &BAD, &BAD, &BAD], "the link is weak: 5 % of our packets missing at first"),
+            ([&BAD, &BAD, &WEAK, &still], "the link is weak: 0.7 of 10 s without motion"),
+        ] {
+            let mut judge = Judge::default();
+            let told = (0..).zip(seconds).filter_map(|(n, signs)| judge.observe(Some(signs), start + n * SECOND));
+            assert_eq!(told.map(|change| change.to_string()).collect::<Vec<_>>(), [expected]);
+        }
+    }
+
+    /// From bad to better the nearest class is the worst that was seen.
+    #[test]
+    fn the_reasons_for_the_better_are_those_of_the_class() {
+        let (start, mut judge, mut told) = (Instant::now(), Judge::default(), vec![]);
+        for second in 0..40 {
+            let signs = if second < 5 {
+                &BAD
+            } else if second == 6 {
+                &WEAK
+            } else {
+                &FINE
+            };
+            told.extend(judge.observe(Some(signs), start + second * SECOND).map(|change| change.to_string()));
+        }
+        let weak = "the link is weak now, it was bad: 5 % of our packets missing at first";
+        assert_eq!(told, ["the link is bad: 30 % of our packets missing at first", weak]);
     }
 
     #[test]
