@@ -216,12 +216,12 @@ impl Stage {
                 }
                 None => self.ladder.left_out(),
             }
-            self.publish(step, target_bps);
+            self.publish(step, situation.source_fps, target_bps);
             return Ok(unit);
         }
     }
 
-    fn publish(&mut self, step: Step, target_bps: u32) {
+    fn publish(&mut self, step: Step, source_fps: f32, target_bps: u32) {
         let outgoing = &self.figures.outgoing;
         outgoing.target_bps.set(target_bps.into());
         outgoing.width.set(step.size.width.into());
@@ -235,12 +235,51 @@ impl Stage {
         // The source's own rate wavers by less.
         let same = |last: Step| last.size == step.size && (last.fps - step.fps).abs() < 0.2 * last.fps;
         if !last.map_or(step.reason == SizeReason::Full, same) {
-            let mbps = f64::from(target_bps) / 1e6;
-            let why = match step.reason {
-                SizeReason::Full | SizeReason::Path => "the path carries",
-                SizeReason::Content => "much movement or noise; the path carries",
-            };
-            tracing::info!("sending {} at {:.0} a second: {why} {mbps:.1} Mb/s", step.size, step.fps);
+            let why = why(step, last, source_fps, target_bps);
+            tracing::info!("sending {} at {:.0} a second: {why}", step.size, step.fps);
+        }
+    }
+}
+
+/// Why pictures are sent as they are from now on, for the log.
+fn why(step: Step, last: Option<Step>, source_fps: f32, target_bps: u32) -> String {
+    let mbps = f64::from(target_bps) / 1e6;
+    let slowed = step.fps < source_fps;
+    let resized = last.is_none_or(|last| last.size != step.size);
+    match step.reason {
+        // Only the rate is another.
+        _ if !slowed && !resized => "as many as the source delivers".to_owned(),
+        SizeReason::Full if !slowed => "as the source delivers them".to_owned(),
+        SizeReason::Full => format!("more would be too coarse for {mbps:.1} Mb/s"),
+        SizeReason::Path => format!("the path carries {mbps:.1} Mb/s"),
+        SizeReason::Content => format!("much movement or noise for {mbps:.1} Mb/s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Size;
+
+    #[test]
+    fn the_path_is_blamed_only_for_what_it_does() {
+        let step = |width, height, fps, reason| Step { size: Size::new(width, height), fps, reason };
+        let (full, path, content) = (SizeReason::Full, SizeReason::Path, SizeReason::Content);
+        for (now, last, source_fps, expected) in [
+            (step(320, 180, 5.0, full), Some(step(320, 180, 30.0, full)), 5.0, "as many as the source delivers"),
+            (step(320, 180, 5.0, path), Some(step(320, 180, 30.0, path)), 5.0, "as many as the source delivers"),
+            (
+                step(320, 180, 15.0, full),
+                Some(step(320, 180, 30.0, full)),
+                30.0,
+                "more would be too coarse for 2.5 Mb/s",
+            ),
+            (step(320, 180, 15.0, path), Some(step(320, 180, 30.0, path)), 30.0, "the path carries 2.5 Mb/s"),
+            (step(1280, 720, 30.0, full), Some(step(960, 540, 30.0, path)), 30.0, "as the source delivers them"),
+            (step(960, 540, 30.0, path), None, 30.0, "the path carries 2.5 Mb/s"),
+            (step(960, 540, 30.0, content), None, 30.0, "much movement or noise for 2.5 Mb/s"),
+        ] {
+            assert_eq!(why(now, last, source_fps, 2_500_000), expected, "{now:?} {last:?}");
         }
     }
 }
