@@ -34,6 +34,7 @@ fn packets(bytes: usize, keyframe: bool, first: u16, timestamp: u32) -> Vec<Pack
         marker: n == last,
         captured: None,
         dependency: None,
+        repair: false,
         payload: Bytes::from(payload),
         arrived,
     };

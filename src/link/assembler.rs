@@ -45,6 +45,8 @@ pub struct Packet {
     pub dependency: Option<Dependency>,
     /// The payload without padding.
     pub payload: Bytes,
+    /// It is a copy, sent on request or unasked, of what was sent before.
+    pub repair: bool,
     /// When it came.
     pub arrived: Instant,
 }
@@ -71,6 +73,9 @@ pub struct Unit {
 pub struct Losses {
     /// Packets that never came.
     pub packets: u64,
+    /// Packets that did not come when they were sent first, but as a repair. Further copies do not count, nor what came by itself
+    /// before its repair did.
+    pub repaired: u64,
     /// Access units that were hit by a loss, malformed, or useless because one before them was.
     pub units: u64,
 }
@@ -201,6 +206,7 @@ impl Assembler {
         self.late_run = 0;
         let index = ahead as usize;
         let continues = ahead >= 0 && index < WINDOW && index <= self.window.len() + MAX_GAP;
+        let repair = packet.repair;
         if !continues {
             self.start_anew(packet.sequence);
             self.window.push_back(Some(packet));
@@ -213,6 +219,7 @@ impl Assembler {
                 return true;
             }
             *slot = Some(packet);
+            self.losses.repaired += u64::from(repair);
         }
         self.drain(into);
         continues

@@ -32,6 +32,7 @@ fn packets(units: usize, slice: usize, start: Instant) -> Vec<Packet> {
             marker: packet.header.marker,
             captured: Some(at),
             dependency: None,
+            repair: false,
             payload: packet.payload,
             arrived: start + at,
         }));
@@ -74,7 +75,7 @@ fn starts_with_a_keyframe() {
     let sent = packets(12, 3000, Instant::now());
     let (units, losses) = assemble(sent.into_iter().skip(3));
     assert_eq!(numbers(&units, 3000), [10, 11]);
-    assert_eq!(losses, Losses { packets: 0, units: 10 });
+    assert_eq!(losses, Losses { packets: 0, repaired: 0, units: 10 });
 }
 
 #[test]
@@ -138,6 +139,34 @@ fn a_sender_whose_numbers_jump_is_followed() {
     }
 }
 
+/// What a figure says that is shown to people: only what the path lost counts, however many copies come.
+#[test]
+fn a_repair_counts_once_and_only_for_what_was_missing() {
+    let start = Instant::now();
+    let all = packets(10, 5_000, start);
+    let copies =
+        |packet: &Packet| std::iter::repeat_n(Packet { repair: true, ..packet.clone() }, 3).collect::<Vec<_>>();
+    let count = |packets: Vec<Packet>| {
+        let (units, losses) = assemble(packets);
+        assert_eq!(units.len(), 10);
+        (losses.packets, losses.repaired)
+    };
+    // One is lost, and three copies come behind the next.
+    let mut lossy = all.clone();
+    let gone = lossy.remove(20);
+    lossy.splice(21..21, copies(&gone));
+    assert_eq!(count(lossy), (0, 1));
+    // Nothing is lost, and of each packet come three copies.
+    let unasked = all.iter().flat_map(|packet| [vec![packet.clone()], copies(packet)].concat()).collect();
+    assert_eq!(count(unasked), (0, 0));
+    // One comes late by itself, and then its repair.
+    let mut late = all;
+    let packet = late.remove(20);
+    let repair = Packet { repair: true, ..packet.clone() };
+    late.splice(22..22, [packet, repair]);
+    assert_eq!(count(late), (0, 0));
+}
+
 #[test]
 fn units_without_end_are_dropped() {
     let start = Instant::now();
@@ -150,6 +179,7 @@ fn units_without_end_are_dropped() {
             marker: false,
             captured: None,
             dependency: None,
+            repair: false,
             payload,
             arrived: start,
         };
@@ -175,6 +205,7 @@ fn malformed_payloads_damage_only_their_unit() {
             marker: true,
             captured: None,
             dependency: None,
+            repair: false,
             payload: Bytes::copy_from_slice(payload),
             arrived: start,
         };
@@ -196,7 +227,7 @@ proptest! {
             let arrived = start + Duration::from_millis(n as u64);
             let sequence = if narrow { n as u16 ^ (sequence & 3) } else { sequence };
             let payload = Bytes::from(payload);
-            assembler.push(Packet { sequence, timestamp, marker, captured: None, dependency: None, payload, arrived }, &mut units);
+            assembler.push(Packet { sequence, timestamp, marker, captured: None, dependency: None, repair: false, payload, arrived }, &mut units);
             assembler.expire(arrived, &mut units);
         }
     }

@@ -90,6 +90,7 @@ pub fn reception(bytes: &[u8]) {
                     marker: what & 0x80 != 0,
                     captured,
                     dependency,
+                    repair: false,
                     payload: Bytes::from(payload),
                     arrived: now,
                 });
@@ -170,6 +171,7 @@ pub fn round_trip(bytes: &[u8]) {
                     marker: read.header.marker,
                     captured,
                     dependency: None,
+                    repair: false,
                     payload: read.payload,
                     arrived: now,
                 },

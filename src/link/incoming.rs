@@ -5,6 +5,7 @@
 //! and never waits for the decoder.
 
 use super::assembler::Packet;
+use super::interceptors::rtx::is_repair;
 use super::media_engine::PAYLOAD_TYPE;
 use super::peer::{Setup, Shared};
 use super::reception::Reception;
@@ -105,6 +106,7 @@ impl Incoming {
             marker: packet.header.marker,
             captured: time.and_then(|bytes| capture_time::read(&bytes)),
             dependency: dependency.and_then(|bytes| dependency::read(&bytes)),
+            repair: is_repair(&packet.header),
             payload: packet.payload,
             arrived: Instant::now(),
         });
@@ -152,6 +154,7 @@ impl Incoming {
         }
         let losses = self.reception.take_losses();
         figures.incoming.lost_packets.add(losses.packets);
+        figures.incoming.recovered_packets.add(losses.repaired);
         figures.incoming.damaged.add(losses.units);
         let playout = self.reception.playout();
         figures.incoming.jitter_us.set(playout.jitter().as_micros() as u64);

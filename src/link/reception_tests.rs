@@ -38,6 +38,7 @@ impl Sender {
             marker: packet.header.marker,
             captured: Some(at),
             dependency: None,
+            repair: false,
             payload: packet.payload,
             arrived: self.start + at,
         };
@@ -208,6 +209,7 @@ fn empty_packets_are_nothing() {
             marker: true,
             captured: None,
             dependency: None,
+            repair: false,
             payload,
             arrived,
         });

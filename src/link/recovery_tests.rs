@@ -30,6 +30,7 @@ fn packets(start: Instant, pictures: impl IntoIterator<Item = (u32, u32)>) -> Ve
             marker: packet.header.marker,
             captured: None,
             dependency: dependency.take(),
+            repair: false,
             payload: packet.payload,
             arrived: start + PICTURE * number,
         };

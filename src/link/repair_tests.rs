@@ -7,7 +7,7 @@ use super::assembler::Packet as Received;
 use super::capture_time;
 use super::interceptors::Stage;
 use super::interceptors::repairs::Repairs;
-use super::interceptors::rtx::Rtx;
+use super::interceptors::rtx::{Rtx, is_repair};
 use super::packetizer::{Packetizer, Stream};
 use super::reception::Reception;
 use crate::ops::Figures;
@@ -104,6 +104,9 @@ struct Presented {
     repairs: f64,
     lost: f64,
     keyframes: f64,
+    /// The shares of the packets sent first that the path lost, and that were found missing, in percent.
+    swallowed: f64,
+    missing: f64,
 }
 
 struct World {
@@ -123,6 +126,8 @@ struct World {
     wants_keyframe: bool,
     keyframe_made: Duration,
     sent: u64,
+    /// Of these, what the path lost.
+    swallowed: u64,
     repaired: u64,
     keyframes: u64,
     packets: usize,
@@ -167,6 +172,7 @@ impl World {
             wants_keyframe: true,
             keyframe_made: Duration::ZERO,
             sent: 0,
+            swallowed: 0,
             repaired: 0,
             keyframes: 0,
             packets,
@@ -213,6 +219,7 @@ impl World {
                     marker: rtp.header.marker,
                     captured: captured.and_then(|bytes| capture_time::read(&bytes)),
                     dependency: None,
+                    repair: is_repair(&rtp.header),
                     payload: rtp.payload,
                     arrived: now,
                 });
@@ -255,9 +262,11 @@ impl World {
         let now = self.start + self.now;
         while let Some(packet) = self.repairs.poll_write() {
             let Packet::Rtp(rtp) = &packet.message.packet else { continue };
-            *if rtp.header.ssrc == 2 { &mut self.sent } else { &mut self.repaired } += 1;
-            if let Some(at) = self.there.carry(self.now) {
-                self.at(at, Event::Arrives(packet));
+            let first = rtp.header.ssrc == 2;
+            *if first { &mut self.sent } else { &mut self.repaired } += 1;
+            match self.there.carry(self.now) {
+                Some(at) => self.at(at, Event::Arrives(packet)),
+                None => self.swallowed += u64::from(first),
             }
         }
         while self.repairs.poll_read().is_some() {}
@@ -311,6 +320,8 @@ impl World {
             repairs: 100.0 * self.repaired as f64 / self.sent as f64,
             lost: losses.packets as f64 / minutes,
             keyframes: self.keyframes as f64 / minutes,
+            swallowed: 100.0 * self.swallowed as f64 / self.sent as f64,
+            missing: 100.0 * (losses.packets + losses.repaired) as f64 / self.sent as f64,
         }
     }
 }
@@ -346,12 +357,15 @@ fn what_is_presented_over_paths_that_lose() {
         ("jitter 5", Path { jitter_ms: 5.0, reorders: false, ..path(40.0, 0.0) }, 29.5, 0.0, 60.0),
     ];
     let mut failed = vec![];
-    println!("{:22} fps  freezes frozen_s  p50  p95  p99  max  hold repairs% lost/min keyframes/min requests", "");
+    println!(
+        "{:22} fps  freezes frozen_s  p50  p95  p99  max  hold repairs% lost/min keyframes/min requests missing% (lost by the path)",
+        ""
+    );
     for (name, path, fps, frozen_s, p95_ms) in rows {
         let mut world = World::new(path, 9, 1);
         let it = world.run();
         println!(
-            "{name:22} {:4.1} {:6.1} {:7.2} {:6.1} {:4.0} {:4.0} {:4.0} {:5.0} {:6.1} {:6.1} {:6.1}   late {}",
+            "{name:22} {:4.1} {:6.1} {:7.2} {:6.1} {:4.0} {:4.0} {:4.0} {:5.0} {:6.1} {:6.1} {:6.1}   late {} {:5.2} ({:.2})",
             it.fps,
             it.freezes,
             it.frozen_s,
@@ -363,10 +377,14 @@ fn what_is_presented_over_paths_that_lose() {
             it.repairs,
             it.lost,
             it.keyframes,
-            world.reception.playout().take_late()
+            world.reception.playout().take_late(),
+            it.missing,
+            it.swallowed
         );
+        // Left over are what is under way at the end, what an outage hid, and repairs that overtook a late packet.
         let _ = &world.figures;
-        if it.fps < fps || it.frozen_s > frozen_s || it.p95_ms > p95_ms {
+        let told = (it.missing - it.swallowed).abs() < 0.3 + 0.03 * it.swallowed;
+        if !told || it.fps < fps || it.frozen_s > frozen_s || it.p95_ms > p95_ms {
             failed.push(name);
         }
     }

@@ -7,6 +7,7 @@ use super::encoder::{Picture, Wishes};
 use crate::link::assembler::{self, Unit};
 use crate::link::congestion::{Controller, Limits, Published};
 use crate::link::interceptors::keyframe_requests::Said;
+use crate::link::interceptors::rtx::is_repair;
 use crate::link::interceptors::{TWCC_URI, backlog::Backlog};
 use crate::link::packetizer::{Packetizer, Stream};
 use crate::link::reception::Reception;
@@ -183,6 +184,7 @@ impl Connection {
                 marker: rtp.header.marker,
                 captured,
                 dependency: rtp.header.get_extension(DEPENDENCY_ID).and_then(|bytes| dependency::read(&bytes)),
+                repair: is_repair(&rtp.header),
                 payload: rtp.payload,
                 arrived: now,
             };
@@ -203,6 +205,10 @@ impl Connection {
         }
         self.reception.set_round_trip(Duration::from_micros(self.figures.link.round_trip_us.get()));
         self.reception.poll(now, &mut |unit| self.units.push(unit));
+        let losses = self.reception.take_losses();
+        self.figures.incoming.lost_packets.add(losses.packets);
+        self.figures.incoming.recovered_packets.add(losses.repaired);
+        self.figures.incoming.damaged.add(losses.units);
         self.reception.repairs_due(now, &mut self.missing);
         if !self.missing.is_empty() {
             self.figures.incoming.repair_requests.add(self.missing.len() as u64);

@@ -75,7 +75,7 @@ figures! {
         Counter sent,
         /// Their bytes, without RTP headers.
         Counter bytes,
-        /// RTP packets sent again on request.
+        /// RTP packets sent again, on request or unasked, each copy counted.
         Counter retransmitted_packets,
         /// The bitrate in bits per second that the encoder is asked for now.
         Gauge target_bps,
@@ -111,13 +111,15 @@ figures! {
 figures! {
     /// From the network to our display.
     Incoming, IncomingValues {
-        /// RTP packets that came.
+        /// RTP packets that came, repairs and probes included.
         Counter packets,
         /// RTCP packets that came: reports on what we send, requests, and reports of the sender.
         Counter reports,
         /// RTP packets that never came, repair included.
         Counter lost_packets,
-        /// RTP packets that came late through repair.
+        /// RTP packets that came as repairs: asked for, unasked, further copies, and probes.
+        Counter repair_packets,
+        /// RTP packets that were missing at first and came as a repair, each counted once.
         Counter recovered_packets,
         /// Access units that came whole.
         Counter received,
@@ -149,7 +151,7 @@ figures! {
         Gauge height,
         /// RTP packets that we asked to be sent again, each request of each packet counted.
         Counter repair_requests,
-        /// Jitter in microseconds of the packets' arrival (RFC 3550).
+        /// Jitter in microseconds of whole pictures, repair included: how unevenly they become decodable, smoothed as in RFC 3550.
         Gauge jitter_us,
         /// The time in microseconds that whole pictures are held back now so that they are shown evenly.
         Gauge playout_delay_us,

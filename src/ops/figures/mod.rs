@@ -233,7 +233,7 @@ mod tests {
         assert!(snapshot.last_presented_s.is_some_and(|s| s < 0.1));
     }
 
-    /// Half an hour, a second at a time: 30 pictures, and two in a hundred packets that were missing and repaired.
+    /// Half an hour, a second at a time: 30 pictures, and two in a hundred packets that were missing and repaired, each with two copies.
     #[test]
     fn the_minute_forgets_and_the_link_is_judged() {
         let start = Instant::now();
@@ -248,7 +248,8 @@ mod tests {
                     figures.presented(None, now + Duration::from_millis(33 * n));
                 }
             }
-            figures.incoming.packets.add(98);
+            figures.incoming.packets.add(98 + 6);
+            figures.incoming.repair_packets.add(6);
             figures.incoming.recovered_packets.add(2);
             told.extend(figures.tick(now).map(|change| (second, change.to)));
             let minute = figures.snapshot(now).minute;

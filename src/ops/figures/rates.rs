@@ -40,6 +40,7 @@ struct Totals {
     refused: u64,
     received: u64,
     received_bytes: u64,
+    /// Without repairs.
     packets: u64,
     lost: u64,
     recovered: u64,
@@ -63,7 +64,7 @@ impl Totals {
             refused: outgoing.repairs_refused.get(),
             received: incoming.received.get(),
             received_bytes: incoming.bytes.get(),
-            packets: incoming.packets.get(),
+            packets: incoming.packets.get().saturating_sub(incoming.repair_packets.get()),
             lost: incoming.lost_packets.get(),
             recovered: incoming.recovered_packets.get(),
             presented: incoming.presented.get(),

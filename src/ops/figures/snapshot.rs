@@ -31,13 +31,13 @@ pub struct Sample {
 pub struct Minute {
     /// How long it was, up to 60.
     pub seconds: f64,
-    /// RTP packets that came.
+    /// RTP packets that came as they were sent first: neither repairs nor probes.
     pub packets: u64,
     /// RTP packets that never came, repair included.
     pub lost_packets: u64,
-    /// RTP packets that came late through repair.
+    /// RTP packets that were missing at first and came as a repair.
     pub recovered_packets: u64,
-    /// RTP packets that we sent again on request.
+    /// RTP packets that we sent again, on request or unasked, each copy counted.
     pub retransmitted_packets: u64,
     /// Repairs that the far end asked for and did not get.
     pub repairs_refused: u64,
