@@ -112,8 +112,12 @@ impl FarEnd {
         slates
     }
 
+    /// All but what is shown now.
     pub fn forget_slates(&self) {
-        self.slates.lock().unwrap().clear();
+        let mut slates = self.slates.lock().unwrap();
+        let shown = slates.pop();
+        slates.clear();
+        slates.extend(shown);
     }
 
     /// Waits until the link's status is right, and says when.
