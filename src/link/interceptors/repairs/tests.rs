@@ -1,3 +1,5 @@
+//! Requests and what is sent for them: how often, how many copies, what is left out.
+
 use super::*;
 use bytes::Bytes;
 use rtc::interceptor::RTCPFeedback;
