@@ -41,7 +41,7 @@
 //!
 //! # Who knows whom
 //!
-//! [`media`] and [`ops`] know nobody. [`capture`], [`codec`] and [`display`] know `media`; [`link`] knows `codec`'s access units, none of its
+//! [`media`], [`ops`] and [`files`] know nobody. [`capture`], [`codec`] and [`display`] know `media`; [`link`] knows `codec`'s access units, none of its
 //! threads; only [`portal`] knows all: it wires them together and takes them down again.
 //!
 //! # Panics
@@ -57,6 +57,7 @@ pub mod codec;
 pub mod config;
 pub mod demo;
 pub mod display;
+pub mod files;
 pub mod link;
 pub mod media;
 pub mod ops;

@@ -2,10 +2,11 @@
 
 use super::certificate::{self, EXPIRES_UNIX_S};
 use super::{Error, Fingerprint};
+use crate::files;
 use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -50,13 +51,7 @@ impl Identity {
         };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("created"))?;
         let made = Self::make()?;
-        let temporary = folder.join(format!(".{FILE_NAME}.{:016x}", rand::random::<u64>()));
-        let linked = write_secret(&temporary, made.file_text().as_bytes())
-            .and_then(|()| fs::hard_link(&temporary, &path))
-            .and_then(|()| File::open(folder)?.sync_all());
-        // At worst a leftover without meaning, as secret as the identity itself.
-        let _ = fs::remove_file(&temporary);
-        match linked {
+        match files::create(&path, made.file_text().as_bytes(), 0o600) {
             Ok(()) => {
                 tracing::info!(path = %path.display(), fingerprint = %made.fingerprint(), "made this portal's identity");
                 Ok(made)
@@ -160,17 +155,11 @@ fn lf() -> EncodeConfig {
     EncodeConfig::new().set_line_ending(LineEnding::LF)
 }
 
-/// Writes a file that nobody else can ever read, not even for a moment, and waits until it is on the disk.
-fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rtc::peer_connection::certificate::RTCCertificate;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -218,7 +207,7 @@ mod tests {
         let whole = good.file_text();
         for text in ["", "not PEM", &whole[..whole.len() / 2], &mixed, &format!("{whole}{whole}")] {
             let _ = fs::remove_file(&path);
-            write_secret(&path, text.as_bytes()).unwrap();
+            files::create(&path, text.as_bytes(), 0o600).unwrap();
             let refused = Identity::load_or_create(folder.path()).unwrap_err();
             assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -231,7 +220,7 @@ mod tests {
     fn a_link_in_its_place_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let elsewhere = folder.path().join("elsewhere");
-        write_secret(&elsewhere, Identity::make().unwrap().file_text().as_bytes()).unwrap();
+        files::create(&elsewhere, Identity::make().unwrap().file_text().as_bytes(), 0o600).unwrap();
         std::os::unix::fs::symlink(&elsewhere, folder.path().join(FILE_NAME)).unwrap();
         assert!(matches!(Identity::load_or_create(folder.path()), Err(Error::File { .. })));
     }
