@@ -14,6 +14,7 @@
 //! writer drops up to the next keyframe and asks for one.
 
 mod board;
+mod quit;
 
 use crate::capture::{self, Capture};
 use crate::codec::{decode, encode};
@@ -25,8 +26,9 @@ use crate::pairing::{self, Identity};
 use crate::{display, signaling, web};
 use board::Board;
 use crossbeam_channel::{Receiver, Sender, bounded};
+pub use quit::Ended;
+use quit::Quit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,41 +74,30 @@ pub enum Error {
 /// Runs one portal until it is told to stop: by a key, a closed window, SIGINT or SIGTERM. Blocks the calling thread, which must be
 /// the main thread unless `headless`: window systems insist on it.
 ///
-/// `started` is when the process started, for the figure "first picture".
+/// `started` is when the process started, for the figure "first picture". Says how it ended: as it was asked to, or to begin again.
 ///
 /// # Errors
 /// Only what cannot heal by itself ends here: see [`Error`]. A missing camera, an unreachable far end or a broken network do not.
-pub fn run(config: &Config, headless: bool, started: Instant) -> Result<(), Error> {
+pub fn run(config: &Config, headless: bool, started: Instant) -> Result<Ended, Error> {
     let waker = Waker::new();
-    let (quit, told_to_quit) = bounded(1);
-    let quit = Quit { stop: Arc::new(AtomicBool::new(false)), told: quit, waker: waker.clone() };
+    let quit = Quit::new(waker.clone());
     let portal = Portal::start(config, headless, started, &quit, waker.clone())?;
-    let ended = if headless {
-        // An error would mean that the last sender is gone; `quit` lives until the end of this function.
-        let _ = told_to_quit.recv();
+    let shown = if headless {
+        quit.wait();
         Ok(())
     } else {
-        portal.show(config, &quit, waker).map_err(Error::from)
+        portal.show(config, &quit, waker)
     };
-    portal.stop();
-    ended
-}
-
-/// Tells the main thread to end, whichever kind it is.
-#[derive(Clone)]
-struct Quit {
-    stop: Arc<AtomicBool>,
-    told: Sender<()>,
-    waker: Waker,
-}
-
-impl Quit {
-    fn now(&self) {
-        self.stop.store(true, Relaxed);
-        // Full means that it was told already.
-        let _ = self.told.try_send(());
-        self.waker.wake();
+    match shown {
+        Ok(()) => quit.now(Ended::Asked("the window was closed")),
+        Err(error) if error.is_loss() => quit.now(Ended::Again(error.to_string())),
+        Err(error) => {
+            portal.stop();
+            return Err(error.into());
+        }
     }
+    portal.stop();
+    Ok(quit.how().unwrap_or(Ended::Asked("the window was closed")))
 }
 
 /// A running portal: everything but the main thread.
@@ -255,7 +246,7 @@ impl Portal {
                         }
                         capture.set_private(private);
                     }
-                    Command::Quit => quit.now(),
+                    Command::Quit => quit.now(Ended::Asked("a key")),
                 }
             }
         })?;
@@ -273,7 +264,7 @@ impl Portal {
             commands: self.commands.clone(),
             waker,
             site: config.site.name.clone(),
-            stop: Arc::clone(&quit.stop),
+            stop: quit.stop(),
         };
         display::run(config.display.clone(), inputs)
     }
@@ -340,7 +331,7 @@ fn signals(quit: Quit) -> std::io::Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => "SIGTERM",
             };
             tracing::info!("{name}: ending");
-            quit.now();
+            quit.now(Ended::Asked(name));
         }
     })
 }

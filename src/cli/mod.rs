@@ -11,8 +11,10 @@ pub use exit::Exit;
 pub use settings::Settings;
 
 use crate::config::{Config, Loaded, Sources};
+use crate::ops::ending::{self, Cause};
 use crate::ops::{logging, panics, say, try_say};
 use crate::pairing::Identity;
+use crate::portal::Ended;
 use crate::{capture, demo, portal};
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
@@ -82,9 +84,8 @@ impl Cli {
                     None => tracing::info!("configuration: no file, built-in defaults"),
                 }
                 panics::end_the_program();
-                portal::run(&config, self.settings.headless, started)
-                    .map(|()| Exit::Success)
-                    .map_err(|error| (Exit::of(&error), error.to_string()))
+                let started = ending::begin(&config.data.folder, started);
+                end(portal::run(&config, self.settings.headless, started))
             }
             Command::Check => Ok(check::run(&config, file.as_deref(), self.settings.headless)),
             // Needs no configuration, so it was done before this was read.
@@ -109,6 +110,25 @@ impl Cli {
         let flags = self.settings.flags().map_err(failed)?;
         let sources = Sources { file: self.settings.config.clone(), flags, ..Sources::of_process() };
         Config::load(&sources).map_err(failed)
+    }
+}
+
+/// Notes how a portal ended, for the next start; or begins again.
+fn end(ended: Result<Ended, portal::Error>) -> Result<Exit, Failure> {
+    match ended {
+        Ok(Ended::Asked(by)) => {
+            ending::note(Cause::Asked, by);
+            Ok(Exit::Success)
+        }
+        Ok(Ended::Again(reason)) => {
+            tracing::warn!("begins again: {reason}");
+            let refused = ending::begin_again(&reason);
+            Err((Exit::Failed, format!("cannot begin again after this: {reason}: {refused}")))
+        }
+        Err(error) => {
+            ending::note(Cause::Failed, &error.to_string());
+            Err((Exit::of(&error), error.to_string()))
+        }
     }
 }
 

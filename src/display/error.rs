@@ -57,3 +57,11 @@ pub enum Error {
         cause: String,
     },
 }
+
+impl Error {
+    /// Whether a display that did work was lost: a process that begins again can have it back, this one cannot, because a window system can be entered only
+    /// once in a process.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Crashed { .. })
+    }
+}

@@ -1,5 +1,6 @@
 //! A panic is a bug, and a bug in one thread must not leave a portal that looks alive.
 
+use super::ending::{self, Cause};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::Write;
@@ -34,6 +35,7 @@ pub fn end_the_program() {
         if name != "main" {
             // The log may be the part that is broken.
             let _ = writeln!(std::io::stderr(), "screen-portal: ended by a bug in thread {name}: {panic}");
+            ending::note(Cause::Panicked, &format!("a bug in thread {name}: {panic}"));
             exit(PANICKED);
         }
     }));

@@ -2,6 +2,7 @@
 
 use super::health::{Health, health};
 use super::metrics;
+use crate::ops::ending::{self, Ending};
 use crate::ops::{Figures, Snapshot, View, Words};
 use crate::pairing::Fingerprint;
 use axum::extract::State;
@@ -34,6 +35,8 @@ struct Status {
     /// What the overlay and the log say, for people who look.
     in_words: Words,
     view: View,
+    /// How the run before this one ended, if it is known.
+    last_end: Option<&'static Ending>,
     figures: Snapshot,
 }
 
@@ -60,6 +63,7 @@ async fn status(State(sight): State<Sight>) -> Response {
         health: health(&view),
         in_words: Words::new(&figures, &view),
         view,
+        last_end: ending::last(),
         figures,
     };
     ([NO_STORE], Json(status)).into_response()

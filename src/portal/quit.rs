@@ -1,0 +1,94 @@
+//! How a portal ends: whoever wants it to says so here, and it ends in time whatever hangs.
+
+use crate::media::Waker;
+use crate::ops::ending::{self, Cause};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// From the wish to end to the end: an orderly one has this long. SIGTERM promises a second.
+pub(super) const END_LIMIT: Duration = Duration::from_millis(900);
+
+/// How a portal ended that ran well until then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to, and by what.
+    Asked(&'static str),
+    /// It has to begin again, for this reason: whoever ran it calls [`ending::begin_again`].
+    Again(String),
+}
+
+/// Tells the main thread to end, whichever kind it is. Cheap to clone; the first one who tells knows why.
+#[derive(Clone, Debug)]
+pub(super) struct Quit(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    stop: Arc<AtomicBool>,
+    how: OnceLock<Ended>,
+    told: Sender<()>,
+    heard: Receiver<()>,
+    waker: Waker,
+}
+
+impl Quit {
+    pub(super) fn new(waker: Waker) -> Self {
+        let (told, heard) = bounded(1);
+        Self(Arc::new(Shared { stop: Arc::default(), how: OnceLock::new(), told, heard, waker }))
+    }
+
+    /// Ends the portal: in order if it can, in any case within [`END_LIMIT`].
+    pub(super) fn now(&self, how: Ended) {
+        if self.0.how.set(how).is_err() {
+            return;
+        }
+        self.0.stop.store(true, Relaxed);
+        // Full means that it was told already.
+        let _ = self.0.told.try_send(());
+        self.0.waker.wake();
+        let quit = self.clone();
+        let limit = move || {
+            std::thread::sleep(END_LIMIT);
+            quit.force();
+        };
+        if let Err(error) = std::thread::Builder::new().name("end-limit".into()).spawn(limit) {
+            tracing::warn!("nobody watches that the end is in time: {error}");
+        }
+    }
+
+    /// Set once the portal is to end.
+    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
+    pub(super) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.stop)
+    }
+
+    /// Waits until somebody wants the end.
+    pub(super) fn wait(&self) {
+        // An error would mean that the sender is gone, which we hold ourselves.
+        let _ = self.0.heard.recv();
+    }
+
+    /// How it is to end, if somebody said so.
+    pub(super) fn how(&self) -> Option<Ended> {
+        self.0.how.get().cloned()
+    }
+
+    /// The end that takes too long: something hangs that cannot be waited for.
+    fn force(&self) {
+        tracing::warn!("the orderly end takes longer than {END_LIMIT:?} and is cut short");
+        match self.how() {
+            Some(Ended::Again(reason)) => {
+                let refused = ending::begin_again(&reason);
+                tracing::error!("cannot begin again: {refused}");
+                // SAFETY: ends the process; takes a number.
+                unsafe { libc::_exit(libc::EXIT_FAILURE) }
+            }
+            Some(Ended::Asked(by)) => ending::note(Cause::Asked, &format!("{by}; what hung was cut short")),
+            None => {}
+        }
+        // Not `exit`: what is run at its end may be what hangs.
+        // SAFETY: ends the process; takes a number.
+        unsafe { libc::_exit(libc::EXIT_SUCCESS) }
+    }
+}
