@@ -15,6 +15,7 @@
 
 mod board;
 mod quit;
+mod service;
 
 use crate::capture::{self, Capture};
 use crate::codec::{decode, encode};
@@ -211,6 +212,7 @@ impl Portal {
 
         web::serve(&config.status, Arc::clone(&figures), board.subscribe(), identity.fingerprint())?;
         runtime.spawn(logging::report(Arc::clone(&figures), board.subscribe()));
+        runtime.spawn(service::tell(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(tick(Arc::clone(&figures)));
         runtime.spawn(signals(quit.clone())?);
         drop(in_runtime);

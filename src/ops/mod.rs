@@ -12,6 +12,7 @@ pub mod panics;
 mod path;
 mod process;
 mod quality;
+pub mod systemd;
 mod terminal;
 mod view;
 mod words;

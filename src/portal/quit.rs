@@ -2,6 +2,7 @@
 
 use crate::media::Waker;
 use crate::ops::ending::{self, Cause};
+use crate::ops::systemd;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -40,8 +41,12 @@ impl Quit {
 
     /// Ends the portal: in order if it can, in any case within [`END_LIMIT`].
     pub(super) fn now(&self, how: Ended) {
+        let again = matches!(how, Ended::Again(_));
         if self.0.how.set(how).is_err() {
             return;
+        }
+        if !again {
+            systemd::stopping();
         }
         self.0.stop.store(true, Relaxed);
         // Full means that it was told already.
