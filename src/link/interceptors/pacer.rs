@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// second. On a narrow path less, or a single picture would fill a short queue.
 const BURST: Duration = Duration::from_millis(40);
 const BURST_BYTES: f64 = 32_000.0;
+/// With so much in front of it a repair would come later than anybody waits (see [`crate::link::reception`]).
+pub(in crate::link) const LATE_REPAIR: Duration = Duration::from_millis(600);
 /// When more packets than this wait, new ones are dropped: 1.2 s at 20 Mb/s. The NACK responder holds them for repair.
 const QUEUE: usize = 2048;
 
@@ -35,6 +37,8 @@ pub(in crate::link) struct Pacer {
     repairs: VecDeque<TaggedPacket>,
     media: VecDeque<TaggedPacket>,
     waiting_bytes: usize,
+    /// Of these, repairs.
+    repair_bytes: usize,
 }
 
 impl Pacer {
@@ -46,11 +50,25 @@ impl Pacer {
             repairs: VecDeque::new(),
             media: VecDeque::new(),
             waiting_bytes: 0,
+            repair_bytes: 0,
         }
     }
 
-    pub fn set_allowance(&mut self, allowance: Allowance) {
+    /// From now on packets leave so. When the path has narrowed to a fraction, repairs that were taken in for the wider one would
+    /// stand in front of the pictures for seconds: those that nobody can wait for are dropped. Says how many.
+    pub fn set_allowance(&mut self, allowance: Allowance) -> u64 {
         self.allowance = allowance;
+        let most_bytes = allowance.rate_bps / 8.0 * LATE_REPAIR.as_secs_f64();
+        let mut dropped = 0;
+        while self.repair_bytes as f64 > most_bytes
+            && let Some(packet) = self.repairs.pop_back()
+        {
+            let bytes = size(&packet);
+            self.waiting_bytes -= bytes;
+            self.repair_bytes -= bytes;
+            dropped += 1;
+        }
+        dropped
     }
 
     /// Bytes that wait.
@@ -60,9 +78,12 @@ impl Pacer {
 
     /// Takes a packet in. It is dropped when too many wait.
     pub fn push(&mut self, packet: TaggedPacket) {
-        let queue = if packet.message.has(&Attribute::Retransmission) { &mut self.repairs } else { &mut self.media };
+        let repair = packet.message.has(&Attribute::Retransmission);
+        let queue = if repair { &mut self.repairs } else { &mut self.media };
         if queue.len() < QUEUE {
-            self.waiting_bytes += size(&packet);
+            let bytes = size(&packet);
+            self.waiting_bytes += bytes;
+            self.repair_bytes += if repair { bytes } else { 0 };
             queue.push_back(packet);
         }
     }
@@ -73,7 +94,9 @@ impl Pacer {
         if self.budget_bytes <= 0.0 || !self.window_is_open(flying_bytes) {
             return None;
         }
-        let packet = self.repairs.pop_front().or_else(|| self.media.pop_front())?;
+        let repair = self.repairs.pop_front();
+        self.repair_bytes -= repair.as_ref().map_or(0, size);
+        let packet = repair.or_else(|| self.media.pop_front())?;
         let bytes = size(&packet);
         self.waiting_bytes -= bytes;
         self.budget_bytes -= bytes as f64;
@@ -195,5 +218,26 @@ mod tests {
         repair.message.add(Attribute::Retransmission);
         pacer.push(repair);
         assert!(pacer.pop(start, 0).unwrap().message.has(&Attribute::Retransmission));
+    }
+
+    #[test]
+    fn repairs_for_a_wider_path_are_dropped_and_pictures_are_not() {
+        let (mut pacer, start) = (Pacer::new(LAN), Instant::now());
+        for _ in 0..100 {
+            let mut repair = packet(start);
+            repair.message.add(Attribute::Retransmission);
+            pacer.push(repair);
+            pacer.push(packet(start));
+        }
+        assert_eq!(pacer.set_allowance(LAN), 0);
+        // 15 kB take 0.6 s.
+        assert_eq!(pacer.set_allowance(Allowance { rate_bps: 200e3, ..LAN }), 88);
+        assert_eq!(pacer.waiting_bytes(), (12 + 100) * 1200);
+        let repairs = (0..112).filter(|n| {
+            let now = start + Duration::from_secs(n + 1);
+            pacer.pop(now, 0).unwrap().message.has(&Attribute::Retransmission)
+        });
+        assert_eq!(repairs.count(), 12);
+        assert_eq!((pacer.waiting_bytes(), pacer.repair_bytes), (0, 0));
     }
 }

@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::pacer::LATE_REPAIR;
 use crate::link::assembler::begins_keyframe;
 use crate::ops::Figures;
 use rtc::interceptor::{Attribute, AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
@@ -42,8 +43,6 @@ const WEIGHT: f64 = 1.0 / 512.0;
 const APART: Duration = Duration::from_millis(10);
 /// While so much waits to be sent, copies that nobody asked for wait, too: they would overtake what is sent first.
 const BEHIND: Duration = Duration::from_millis(5);
-/// With so much in front of it a repair would come later than anybody waits: the path has narrowed to a fraction.
-const TOO_MUCH: Duration = Duration::from_millis(600);
 /// More packets than this asked for at once, half a second at 2.5 Mb/s, are an outage: a keyframe mends it sooner than repairs.
 const MAX_AT_ONCE: usize = 128;
 /// Packets remembered, a power of two: 2 s at 5 Mb/s.
@@ -93,6 +92,8 @@ pub(in crate::link) struct Repairs {
     refilled: Option<Instant>,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
+    /// Of the repairs among `writes`, which the pacer has not seen yet: a single request may ask for a hundred.
+    unpaced_bytes: usize,
 }
 
 impl Repairs {
@@ -110,6 +111,7 @@ impl Repairs {
             refilled: None,
             reads: VecDeque::new(),
             writes: VecDeque::new(),
+            unpaced_bytes: 0,
         }
     }
 
@@ -142,7 +144,10 @@ impl Repairs {
 
     /// Whether what is sent now would wait longer than this in the pacer.
     fn waits_longer(&self, time: Duration) -> bool {
-        u128::from(self.figures.outgoing.pacer_queue_us.get()) > time.as_micros()
+        let figures = &self.figures.outgoing;
+        // Before there is an estimate, nothing is known of how long anything takes.
+        let unpaced_us = (self.unpaced_bytes as u64 * 8_000_000).checked_div(figures.estimate_bps.get()).unwrap_or(0);
+        u128::from(figures.pacer_queue_us.get() + unpaced_us) > time.as_micros()
     }
 
     fn copy_later(&mut self, sequence: u16, copies: usize, now: Instant) {
@@ -201,7 +206,7 @@ impl Repairs {
     fn send(&mut self, sequence: u16, copy: bool, now: Instant) -> bool {
         self.refill(now);
         let reserve_bytes = if copy { self.budget_limit() / 2.0 } else { 0.0 };
-        let too_much = self.waits_longer(TOO_MUCH);
+        let too_much = self.waits_longer(LATE_REPAIR);
         let Some(stream) = self.stream else { return false };
         let sent = &mut self.sent[usize::from(sequence) % REMEMBERED];
         let Some(sent) = sent.as_mut().filter(|sent| sent.packet.header.sequence_number == sequence) else {
@@ -226,7 +231,9 @@ impl Repairs {
             packet.header.sequence_number = self.rtx_sequence;
             self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
         }
-        self.budget_bytes -= packet.marshal_size() as f64;
+        let bytes = packet.marshal_size();
+        self.budget_bytes -= bytes as f64;
+        self.unpaced_bytes += bytes;
         let message = AttributedPacket::new(Packet::Rtp(packet)).with(Attribute::Retransmission);
         self.writes.push_back(TaggedPacket { now, transport: TransportContext::default(), message });
         true
@@ -280,7 +287,11 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Repairs {
     }
 
     fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.writes.pop_front()
+        let packet = self.writes.pop_front();
+        if self.writes.is_empty() {
+            self.unpaced_bytes = 0;
+        }
+        packet
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {

@@ -78,7 +78,8 @@ impl<E: Estimator> Sender<E> {
             self.estimator.held(now, now.saturating_duration_since(since));
         }
         self.estimator.on_reports(now, &self.reports);
-        self.pacer.set_allowance(self.estimator.allowance());
+        let refused = self.pacer.set_allowance(self.estimator.allowance());
+        self.figures.outgoing.repairs_refused.add(refused);
         self.figures.outgoing.estimate_bps.set(self.estimator.estimate_bps() as u64);
         self.figures.outgoing.path_queue_us.set(self.estimator.queue().as_micros() as u64);
     }

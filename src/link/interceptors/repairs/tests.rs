@@ -187,3 +187,15 @@ fn what_is_old_or_was_never_sent_is_not_repaired() {
     stage.answer(&other, now);
     assert!(sent(&mut stage).is_empty());
 }
+
+#[test]
+fn one_request_for_many_does_not_queue_more_than_anybody_waits_for() {
+    let figures = figures();
+    figures.outgoing.estimate_bps.set(200_000);
+    let (mut stage, start) = (stage(&figures), Instant::now());
+    (0..64).for_each(|sequence| send(&mut stage, sequence, 0x41, start));
+    let nacks = [0, 17, 34].map(|packet_id| NackPair { packet_id, lost_packets: u16::MAX });
+    // 15 kB take 0.6 s.
+    assert_eq!(asked(&mut stage, nacks.to_vec(), start).len(), 15);
+    assert_eq!(asked(&mut stage, pair(55, 0), start), [55], "the pacer says that it has sent them");
+}
