@@ -45,7 +45,7 @@ pub(super) struct Camera {
 impl Camera {
     /// Opens a camera in the best of its formats, and starts it.
     pub(super) fn open(info: &CameraInfo, config: &Config, watchdog: Arc<Watchdog>) -> Result<Self, Error> {
-        if !info.is_permitted() {
+        if !info.permitted {
             return Err(cameras::no_permission(info));
         }
         if info.problem.is_some() {
@@ -74,6 +74,12 @@ impl Camera {
         };
         tracing::debug!(camera = camera.name, %format, colour = ?agreed.colour, stride = agreed.stride, "camera opened");
         Ok(camera)
+    }
+
+    /// Whether a camera that is listed could be opened now, without starting it: it may be in use, or half gone.
+    pub(super) fn is_free(info: &CameraInfo, config: &Config) -> bool {
+        let format = choose(&info.formats, config.size(), config.fps);
+        info.problem.is_none() && format.is_some_and(|format| prepare(info.number, format).is_ok())
     }
 
     /// The stable name.

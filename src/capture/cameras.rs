@@ -9,15 +9,14 @@ use super::choose::{CameraFormat, Coding};
 use crate::media::Size;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
 use v4l::v4l_sys::v4l2_capability;
 use v4l::v4l2;
 use v4l::video::Capture;
 
-/// How long a camera that went away is waited for before another one is taken instead.
-const GRACE: Duration = Duration::from_secs(5);
+/// Where udev keeps links to devices that outlive their numbers: by what they are, and by where they are plugged in.
+const LINKS: [&str; 2] = ["/dev/v4l/by-path", "/dev/v4l/by-id"];
 /// Cameras may offer sizes and rates in steps; these are picked out of them.
 const USUAL_SIZES: [Size; 6] = [
     Size::new(320, 180),
@@ -38,11 +37,14 @@ pub struct CameraInfo {
     pub card: String,
     /// Where it is plugged in, `usb-0000:00:14.0-2` for instance; empty if it could not be asked.
     pub bus: String,
+    /// udev's links to its device node, sorted; none where there is no udev.
+    pub links: Vec<PathBuf>,
     /// The formats that can be used, sorted.
     pub formats: Vec<CameraFormat>,
     /// Why it could not be asked for its formats, with the remedy.
     pub problem: Option<String>,
-    permitted: bool,
+    /// Whether this user may open it.
+    pub(super) permitted: bool,
 }
 
 impl CameraInfo {
@@ -60,10 +62,6 @@ impl CameraInfo {
     pub fn title(&self) -> String {
         format!("camera \"{}\" at {}", self.card, self.node().display())
     }
-
-    pub(super) fn is_permitted(&self) -> bool {
-        self.permitted
-    }
 }
 
 fn node(number: u32) -> PathBuf {
@@ -72,11 +70,26 @@ fn node(number: u32) -> PathBuf {
 
 /// All cameras, sorted by device node; those that may not be opened too, with the problem.
 pub fn cameras() -> Vec<CameraInfo> {
+    numbers().into_iter().filter_map(look_at).collect()
+}
+
+/// The numbers of all video devices, sorted, cameras or not: cheap, for whoever wants to know whether one came or went.
+pub(super) fn numbers() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/dev") else { return Vec::new() };
     let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix("video")?.parse().ok();
     let mut numbers: Vec<u32> = entries.flatten().filter_map(|entry| number(entry.file_name())).collect();
     numbers.sort_unstable();
-    numbers.into_iter().filter_map(look_at).collect()
+    numbers
+}
+
+/// The links to this device node.
+fn links(number: u32) -> Vec<PathBuf> {
+    let node = node(number);
+    let in_folder = |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = LINKS.into_iter().flat_map(in_folder).map(|entry| entry.path());
+    let mut links: Vec<_> = entries.filter(|link| link.canonicalize().is_ok_and(|target| target == node)).collect();
+    links.sort_unstable();
+    links
 }
 
 /// `None` for a node that is no camera, or gone meanwhile.
@@ -88,7 +101,8 @@ fn look_at(number: u32) -> Option<CameraInfo> {
             formats.sort_unstable();
             formats.dedup();
             let (card, bus) = (without_echo(text(&caps.card)), text(&caps.bus_info));
-            let camera = CameraInfo { number, card, bus, formats, problem: None, permitted: true };
+            let links = links(number);
+            let camera = CameraInfo { number, card, bus, links, formats, problem: None, permitted: true };
             (!camera.formats.is_empty()).then_some(camera)
         }
         Err(error) => {
@@ -98,8 +112,8 @@ fn look_at(number: u32) -> Option<CameraInfo> {
             }
             let name = std::fs::read_to_string(format!("/sys/class/video4linux/video{number}/name"));
             let card = text(name.unwrap_or_else(|_| "unknown".into()).trim().as_bytes());
-            let mut camera =
-                CameraInfo { number, card, bus: String::new(), formats: Vec::new(), problem: None, permitted };
+            let (bus, formats, links) = (String::new(), Vec::new(), links(number));
+            let mut camera = CameraInfo { number, card, bus, links, formats, problem: None, permitted };
             camera.problem = Some(if permitted { busy(&camera) } else { no_permission(&camera) }.to_string());
             Some(camera)
         }
@@ -200,97 +214,9 @@ fn holder(number: u32) -> Option<String> {
     None
 }
 
-/// A camera that was used before and went away.
-#[derive(Clone, Debug)]
-pub(super) struct Lost {
-    /// Its stable name.
-    pub name: String,
-    /// How long it has been gone.
-    pub since: Duration,
-}
-
-/// Which of the cameras to try, best first. `wanted` is the configured name.
-///
-/// A configured camera is the only one. Otherwise the camera that was used before is waited for a while (a loose cable must
-/// not move a portal to another camera for good), then any is better than none.
-pub(super) fn candidates<'a>(
-    cameras: &'a [CameraInfo],
-    wanted: &str,
-    lost: Option<&Lost>,
-) -> Result<Vec<&'a CameraInfo>, Error> {
-    if cameras.is_empty() {
-        return Err(match lost {
-            Some(lost) => Error::Unplugged { camera: format!("camera \"{}\"", lost.name) },
-            None => Error::NoCamera,
-        });
-    }
-    if !wanted.is_empty() {
-        let is = |camera: &&CameraInfo| camera.name() == wanted || camera.node().as_os_str() == wanted;
-        let part = |camera: &&CameraInfo| camera.name().to_lowercase().contains(&wanted.to_lowercase());
-        let mut found: Vec<_> = cameras.iter().filter(is).collect();
-        if found.is_empty() {
-            found = cameras.iter().filter(part).collect();
-        }
-        if found.is_empty() {
-            let names: Vec<_> = cameras.iter().map(|camera| format!("\"{}\"", camera.name())).collect();
-            return Err(Error::NotFound { wanted: wanted.to_owned(), present: names.join(", ") });
-        }
-        return Ok(found);
-    }
-    let known = |camera: &&CameraInfo| lost.is_some_and(|lost| lost.name == camera.name());
-    if let Some(lost) = lost
-        && lost.since < GRACE
-    {
-        return match cameras.iter().find(known) {
-            Some(camera) => Ok(vec![camera]),
-            None => Err(Error::Unplugged { camera: format!("camera \"{}\"", lost.name) }),
-        };
-    }
-    let mut all: Vec<_> = cameras.iter().collect();
-    // Stable: device order within each group.
-    all.sort_by_key(|camera| (!known(camera), camera.problem.is_some()));
-    Ok(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn camera(number: u32, card: &str, bus: &str) -> CameraInfo {
-        let formats = vec![CameraFormat { coding: Coding::Yuyv, width: 640, height: 480, fps: 30 }];
-        CameraInfo { number, card: card.into(), bus: bus.into(), formats, problem: None, permitted: true }
-    }
-
-    #[test]
-    fn which_camera_is_tried() {
-        let locked = CameraInfo { problem: Some("locked".into()), permitted: false, ..camera(0, "Locked", "usb-1") };
-        let cameras =
-            [locked, camera(2, "Wide Cam", "usb-2"), camera(4, "Wide Cam", "usb-3"), camera(6, "Door", "usb-4")];
-        let lost = |name: &str, seconds| Lost { name: name.into(), since: Duration::from_secs(seconds) };
-        // (configured, lost, the numbers of those tried; empty: none)
-        #[rustfmt::skip]
-        let table: &[(&str, Option<Lost>, &[u32])] = &[
-            ("", None, &[2, 4, 6, 0]),
-            ("", Some(lost("Wide Cam (usb-3)", 0)), &[4]),
-            ("", Some(lost("Wide Cam (usb-9)", 4)), &[]),
-            ("", Some(lost("Wide Cam (usb-9)", 6)), &[2, 4, 6, 0]),
-            ("", Some(lost("Door (usb-4)", 6)), &[6, 2, 4, 0]),
-            ("Wide Cam (usb-3)", None, &[4]),
-            ("wide cam", None, &[2, 4]),
-            ("usb-4", None, &[6]),
-            ("/dev/video2", None, &[2]),
-            ("Attic", None, &[]),
-        ];
-        for (wanted, lost, expected) in table {
-            let tried = candidates(&cameras, wanted, lost.as_ref()).unwrap_or_default();
-            let tried: Vec<u32> = tried.iter().map(|camera| camera.number).collect();
-            assert_eq!(tried, *expected, "{wanted:?} {lost:?}");
-        }
-        let message = |wanted| candidates(&cameras[2..], wanted, None).unwrap_err().to_string();
-        assert!(message("Attic").contains("\"Attic\" is not there, only \"Wide Cam (usb-3)\", \"Door (usb-4)\""));
-        assert!(matches!(candidates(&[], "", None), Err(Error::NoCamera)));
-        assert!(matches!(candidates(&[], "", Some(&lost("x", 9))), Err(Error::Unplugged { .. })));
-    }
 
     #[test]
     fn hostile_names_are_made_harmless() {

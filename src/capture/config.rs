@@ -1,5 +1,6 @@
 //! The section `[source]`.
 
+use super::Preference;
 use crate::config::Invalid;
 use crate::media::Size;
 use std::path::PathBuf;
@@ -25,9 +26,10 @@ pub enum Kind {
 pub struct Config {
     /// `camera` (default), `pattern`, `scene` or `file`.
     pub kind: Kind,
-    /// Which camera: its stable name as `screen-portal cameras` prints it, a part of that name that only this camera has, or
-    /// a device node. Empty (default): the first camera that has pictures.
-    pub camera: String,
+    /// Which cameras, best first: one text or a list of them, see [`Preference`]. The first one that is there is used; a better one
+    /// that returns is taken back once it has been there for ten seconds. Others than these are never used. Empty (default): the
+    /// first camera that has pictures.
+    pub camera: Preference,
     /// The film, for `kind = "file"` only. Default: none.
     pub file: PathBuf,
     /// Width of the sent picture in pixels, even, 160 to 4096. Default 1280. A camera that does not have this size is used at
@@ -46,7 +48,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             kind: Kind::Camera,
-            camera: String::new(),
+            camera: Preference::default(),
             file: PathBuf::new(),
             width: 1280,
             height: 720,
@@ -69,6 +71,9 @@ impl Config {
         }
         if !(1..=60).contains(&self.fps) {
             return invalid("fps", format!("{} pictures per second: must be from 1 to 60", self.fps));
+        }
+        if let Some(problem) = self.camera.problem() {
+            return invalid("camera", problem);
         }
         match (self.kind, self.file.as_os_str().is_empty()) {
             (Kind::File, true) => invalid("file", "kind is \"file\": name the film (.y4m, .h264, .264)".into()),
@@ -98,6 +103,7 @@ mod tests {
         assert_eq!(wrong(|c| c.width = 8192), "width");
         assert_eq!(wrong(|c| c.height = 2), "height");
         assert_eq!(wrong(|c| c.fps = 0), "fps");
+        assert_eq!(wrong(|c| c.camera = Preference::new(["x"; 17])), "camera");
         assert_eq!(wrong(|c| c.kind = Kind::File), "file");
     }
 }

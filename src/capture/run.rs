@@ -1,24 +1,24 @@
 //! The capture thread: opens the source, passes its pictures on, and begins again whatever happens.
 
 use super::camera::Camera;
-use super::cameras::{self, Lost};
+use super::cameras::{self, CameraInfo};
+use super::control::{Capture, Control, Wanted};
+use super::failback::Failback;
 use super::pattern::Pattern;
 use super::scene::Scene;
+use super::selection::Selection;
 use super::watchdog::Watchdog;
 use super::{Config, Error, File, Kind, Source};
 use crate::media::{Frame, Pool, TimeCode, Waker, mailbox};
 use crate::ops::{CameraState, Figures};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Between two attempts to open the source.
 const RETRY: Duration = Duration::from_millis(400);
 /// A source that delivers nothing but damaged pictures for so long is opened again.
 const ONLY_DAMAGED: Duration = Duration::from_secs(3);
-/// How long the end waits for a camera that does not let go.
-const LAST_WAIT: Duration = Duration::from_secs(2);
 /// For each of the two readers: one in the mailbox, one in work, two to spare.
 const BUFFERS: usize = 8;
 
@@ -31,13 +31,6 @@ pub struct Outputs {
     pub self_view: mailbox::Sender<Arc<Frame>>,
     /// Called for each picture, once it is in the mailboxes.
     pub waker: Waker,
-}
-
-/// A running capture. Dropping it ends it and releases the camera, within two seconds even if the camera is stalled.
-#[derive(Debug)]
-pub struct Capture {
-    control: Arc<Control>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// Starts the capture thread. `config` is taken as checked; `site` is drawn into the test pattern; `on_state` is called on the
@@ -53,7 +46,8 @@ pub fn start(
     on_state: Box<dyn Fn(CameraState) + Send>,
 ) -> Result<Capture, Error> {
     let watchdog = Arc::new(Watchdog::start()?);
-    let control = Arc::new(Control { wanted: Mutex::default(), changed: Condvar::new(), watchdog });
+    let config = Arc::new(config);
+    let control = Arc::new(Control::new(Arc::clone(&config), watchdog));
     let run = Run {
         config,
         site,
@@ -63,75 +57,16 @@ pub fn start(
         control: Arc::clone(&control),
         pool: Pool::new(BUFFERS),
         state: None,
-        camera: None,
-        searching_since: None,
+        selection: Selection::default(),
+        failback: Failback::default(),
+        seen: (Vec::new(), Vec::new()),
     };
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || run.run())?;
     Ok(Capture { control, thread: Some(thread) })
 }
 
-impl Capture {
-    /// Privacy: `true` releases the source at once (a camera's light goes out), `false` opens it again.
-    pub fn set_private(&self, private: bool) {
-        self.control.change(|wanted| wanted.private = private);
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        self.control.change(|wanted| wanted.stop = true);
-        let Some(thread) = self.thread.take() else { return };
-        let begin = Instant::now();
-        while !thread.is_finished() {
-            if begin.elapsed() > LAST_WAIT {
-                tracing::warn!("the camera does not let go of the capture thread: left behind");
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // Panics are caught inside, so there is nothing to be learnt from the result.
-        let _ = thread.join();
-    }
-}
-
-#[derive(Debug)]
-struct Control {
-    wanted: Mutex<Wanted>,
-    changed: Condvar,
-    watchdog: Arc<Watchdog>,
-}
-
-/// What the portal wants; all false is the normal course.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Wanted {
-    stop: bool,
-    private: bool,
-}
-
-impl Control {
-    fn lock(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Wanted)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
-        self.watchdog.interrupt();
-    }
-
-    fn wanted(&self) -> Wanted {
-        *self.lock()
-    }
-
-    /// Waits until something else is wanted than `now`, or for `limit`.
-    fn wait(&self, now: Wanted, limit: Duration) {
-        let wait = self.changed.wait_timeout_while(self.lock(), limit, |wanted| *wanted == now);
-        drop(wait.unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
 struct Run {
-    config: Config,
+    config: Arc<Config>,
     site: String,
     outputs: Outputs,
     figures: Arc<Figures>,
@@ -139,9 +74,10 @@ struct Run {
     control: Arc<Control>,
     pool: Pool,
     state: Option<CameraState>,
-    /// The stable name of the camera that was used last.
-    camera: Option<String>,
-    searching_since: Option<Instant>,
+    selection: Selection,
+    failback: Failback,
+    /// The numbers of the video devices when they were last looked at, and what they were: looking opens each of them.
+    seen: (Vec<u32>, Vec<CameraInfo>),
 }
 
 impl Run {
@@ -162,7 +98,8 @@ impl Run {
                 self.report(CameraState::Starting);
             }
             // The libraries beneath have panics for cases of their own; one of them must not be the end of the portal's camera.
-            let reason = match catch_unwind(AssertUnwindSafe(|| self.session())) {
+            self.config = Arc::clone(&self.control.lock().config);
+            let reason = match catch_unwind(AssertUnwindSafe(|| self.session(wanted))) {
                 Ok(Ok(()) | Err(Error::Interrupted)) => continue,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the capture failed in an unforeseen way (see the log); it is tried again".into(),
@@ -173,12 +110,12 @@ impl Run {
     }
 
     /// From opening the source to its end, or until something else is wanted.
-    fn session(&mut self) -> Result<(), Error> {
+    fn session(&mut self, wanted: Wanted) -> Result<(), Error> {
         let mut source = self.open()?;
         self.figures.outgoing.source_opens.one();
         let mut gaps = Gaps { period: source.period(), last: None };
         let (mut first, mut last_whole) = (true, Instant::now());
-        while self.control.wanted() == Wanted::default() {
+        while self.control.wanted() == wanted {
             match source.next_frame(&mut self.pool) {
                 Ok(frame) => {
                     last_whole = Instant::now();
@@ -187,6 +124,7 @@ impl Run {
                     self.deliver(frame);
                     if first {
                         first = false;
+                        self.selection.delivered();
                         self.report(CameraState::Running { description: source.describe() });
                     }
                 }
@@ -201,10 +139,35 @@ impl Run {
                     last_whole = Instant::now();
                     self.figures.outgoing.dropped_before_encode.one();
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if !matches!(error, Error::Interrupted) {
+                        self.selection.failed(first, Instant::now());
+                    }
+                    return Err(error);
+                }
+            }
+            if self.goes_to_a_better_camera(last_whole) {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Whether a camera that is preferred to the one in use is to be taken now, see [`Failback`].
+    fn goes_to_a_better_camera(&mut self, now: Instant) -> bool {
+        if self.config.kind != Kind::Camera || !self.failback.is_due(now) {
+            return false;
+        }
+        let numbers = cameras::numbers();
+        if self.seen.0 != numbers {
+            self.seen = (numbers, cameras::cameras());
+        }
+        let chosen = self.control.lock().chosen.clone();
+        let better = self.selection.better(&self.seen.1, &self.config.camera, chosen.as_deref(), now);
+        let goes = self.failback.saw(better.is_some(), now);
+        let Some(better) = better.filter(|better| goes && Camera::is_free(better, &self.config)) else { return false };
+        tracing::info!(camera = better.name(), "a camera that is preferred to the one in use is back");
+        true
     }
 
     fn deliver(&mut self, frame: Arc<Frame>) {
@@ -237,15 +200,15 @@ impl Run {
     }
 
     fn open_camera(&mut self) -> Result<Camera, Error> {
-        let since = *self.searching_since.get_or_insert_with(Instant::now);
-        let lost = self.camera.clone().map(|name| Lost { name, since: since.elapsed() });
         let cameras = cameras::cameras();
+        let chosen = self.control.lock().chosen.clone();
+        let now = Instant::now();
         let mut failure = None;
-        for info in cameras::candidates(&cameras, &self.config.camera, lost.as_ref())? {
+        for info in self.selection.candidates(&cameras, &self.config.camera, chosen.as_deref(), now)? {
             match Camera::open(info, &self.config, Arc::clone(&self.control.watchdog)) {
                 Ok(camera) => {
-                    self.camera = Some(camera.name().to_owned());
-                    self.searching_since = None;
+                    self.selection.opened(camera.name());
+                    self.control.lock().in_use = Some(camera.name().to_owned());
                     return Ok(camera);
                 }
                 Err(error) => {
@@ -355,6 +318,31 @@ mod tests {
         // The mailboxes close, so the readers learn of the end.
         while setup.encode.take().is_some() {}
         assert!(setup.encode.wait(Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn another_configuration_is_taken_while_it_runs_and_the_same_one_changes_nothing() {
+        let config = Config { kind: Kind::Pattern, width: 320, height: 180, fps: 60, ..Config::default() };
+        let setup = begin(config.clone());
+        let running = |size: &str| {
+            let right = |state: &CameraState| matches!(state, CameraState::Running { description } if description.contains(size));
+            let end = Instant::now() + LONG;
+            while !right(&setup.states.recv_deadline(end).unwrap()) {}
+        };
+        running("320x180");
+        setup.capture.set_config(config.clone());
+        setup.capture.set_private(false);
+        assert_eq!(setup.capture.next_camera(), None, "a pattern has no cameras");
+        setup.capture.set_config(Config { width: 640, height: 360, ..config.clone() });
+        running("640x360");
+        assert_eq!(setup.figures.outgoing.source_opens.get(), 2);
+        assert_eq!(setup.capture.config().width, 640);
+        setup.capture.set_config(Config { kind: Kind::Camera, ..config.clone() });
+        setup.capture.set_camera("no camera has this name".into());
+        let end = Instant::now() + LONG;
+        while !matches!(setup.states.recv_deadline(end).unwrap(), CameraState::Missing { .. }) {}
+        setup.capture.set_config(config);
+        running("320x180");
     }
 
     #[test]

@@ -31,9 +31,9 @@ pub enum Error {
     #[error("no camera found: plug one in, or set source.kind to \"pattern\"")]
     NoCamera,
     /// Cameras are there, the configured one is not.
-    #[error("camera \"{wanted}\" is not there, only {present}: plug it in, or correct source.camera")]
+    #[error("camera {wanted} is not there, only {present}: plug it in, or correct source.camera")]
     NotFound {
-        /// What the configuration asks for.
+        /// What the configuration asks for, in quotes.
         wanted: String,
         /// What there is.
         present: String,

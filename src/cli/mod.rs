@@ -146,6 +146,9 @@ fn cameras() -> Exit {
     for camera in cameras {
         say(camera.name());
         say(format_args!("    device   {}", camera.node().display()));
+        for link in &camera.links {
+            say(format_args!("    link     {}", link.display()));
+        }
         if let Some(problem) = &camera.problem {
             say(format_args!("    problem  {problem}"));
         }

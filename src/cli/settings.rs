@@ -34,7 +34,7 @@ pub struct Settings {
     /// Where outgoing pictures come from: camera, pattern, scene or file
     #[arg(long, global = true, value_name = "KIND", help_heading = "Pictures")]
     pub source: Option<String>,
-    /// Which camera, as `screen-portal cameras` prints it
+    /// Which camera, as `screen-portal cameras` prints it; or several, best first: '["Door Cam", "Wide Cam"]'
     #[arg(long, global = true, value_name = "NAME", help_heading = "Pictures")]
     pub camera: Option<String>,
     /// The film to send (Y4M or H.264); implies --source file

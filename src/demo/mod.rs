@@ -302,7 +302,7 @@ fn sources(base: &capture::Config, cameras: &[String]) -> ([capture::Config; 2],
     if base.kind != capture::Kind::Camera {
         return ([base.clone(), base.clone()], describe(base));
     }
-    let camera = |name: &String| capture::Config { camera: name.clone(), ..base.clone() };
+    let camera = |name: &String| capture::Config { camera: name.as_str().into(), ..base.clone() };
     let scene = capture::Config { kind: capture::Kind::Scene, ..base.clone() };
     match cameras {
         [] => ([scene.clone(), scene.clone()], format!("{} (this machine has no camera)", describe(&scene))),
@@ -333,8 +333,8 @@ mod tests {
             let ([a, b], _) = sources(&base, &names);
             [(a.kind, a.camera), (b.kind, b.camera)]
         };
-        assert_eq!(kinds(&[]), [(Kind::Scene, String::new()), (Kind::Scene, String::new())]);
-        assert_eq!(kinds(&["x"]), [(Kind::Camera, "x".into()), (Kind::Scene, String::new())]);
+        assert_eq!(kinds(&[]), [(Kind::Scene, "".into()), (Kind::Scene, "".into())]);
+        assert_eq!(kinds(&["x"]), [(Kind::Camera, "x".into()), (Kind::Scene, "".into())]);
         assert_eq!(kinds(&["x", "y", "z"]), [(Kind::Camera, "x".into()), (Kind::Camera, "y".into())]);
         let pattern = capture::Config { kind: Kind::Pattern, ..base };
         assert_eq!(sources(&pattern, &["x".into()]).0, [pattern.clone(), pattern]);
