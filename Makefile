@@ -6,7 +6,7 @@ ARGS ?=
 # Tests open windows, sockets and codecs: more at once than there are cores only makes them wait for each other.
 TEST_THREADS ?= 2
 
-.PHONY: demo test bench measure fuzz lint install-packages help
+.PHONY: demo test bench measure fuzz lint deb install-packages help
 
 help:
 	@echo "make demo              build, then run two portals beside each other (ARGS=... goes to the demo)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench             benchmarks of each stage"
 	@echo "make measure           the figures of docs/measurements.md (ARGS=... names some of them)"
 	@echo "make fuzz              what strangers may send, for a minute per kind (ARGS=240 for four); needs nightly Rust"
+	@echo "make deb               the package for Debian, Ubuntu and Raspberry Pi OS, in target/debian/"
 	@echo "make install-packages  Debian packages for building and running, where missing"
 
 install-packages:
@@ -42,3 +43,10 @@ lint: install-packages
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	$(CARGO) clippy --release --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --release
+
+deb: install-packages
+	@command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb || { echo "make deb: cargo-deb is missing: cargo install cargo-deb" >&2; exit 1; }
+	$(CARGO) build --release
+	rm -rf target/package
+	$(CARGO) run --release --example package_files -- target/package
+	$(CARGO) deb --no-build --output target/debian/

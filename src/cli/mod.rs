@@ -3,8 +3,9 @@
 //! `screen-portal` alone runs the portal. All commands share the flags of [`Settings`], which override the environment and the
 //! configuration file, so that scripts and test rigs can drive a portal without writing files.
 
-pub(crate) mod check;
+mod check;
 mod exit;
+mod service;
 mod settings;
 
 pub use exit::Exit;
@@ -44,6 +45,8 @@ enum Command {
     Cameras,
     /// Print this portal's fingerprint, for the far end's configuration; make the identity if there is none
     Identity,
+    /// Start the portal at every boot: install, uninstall, status
+    Service(service::Service),
     /// Show two portals on this machine, paired with each other
     Demo {
         /// How long to run, in seconds. Default: until a window is closed, or 20 where there is no desktop
@@ -72,28 +75,27 @@ type Failure = (Exit, String);
 
 impl Cli {
     fn execute(self, started: Instant) -> Result<Exit, Failure> {
-        if let Some(Command::Cameras) = self.command {
-            return Ok(cameras());
+        match &self.command {
+            Some(Command::Cameras) => return Ok(cameras()),
+            Some(Command::Service(service)) => return service::run(service, &self.settings),
+            _ => {}
         }
-        let loaded = self.load()?;
-        let Loaded { config, file, .. } = &loaded;
+        let Loaded { config, file } = self.load()?;
         match self.command.unwrap_or(Command::Run) {
             Command::Run => {
-                start_log(config)?;
-                match file {
+                start_log(&config)?;
+                match &file {
                     Some(path) => tracing::info!("configuration: {}", path.display()),
                     None => tracing::info!("configuration: no file, built-in defaults"),
                 }
-                if let Some(error) = &loaded.ignored {
-                    tracing::error!("what was set at the kiosk does not count: {error}");
-                }
                 panics::end_the_program();
                 let started = ending::begin(&config.data.folder, started);
-                end(portal::run(&loaded, self.settings.headless, started))
+                end(portal::run(&config, self.settings.headless, started))
             }
-            Command::Check => Ok(check::run(&loaded, self.settings.headless)),
-            // Needs no configuration, so it was done before this was read.
+            Command::Check => Ok(check::run(&config, file.as_deref(), self.settings.headless)),
+            // Need no configuration of this user's, so they were done before it was read.
             Command::Cameras => Ok(cameras()),
+            Command::Service(service) => service::run(&service, &self.settings),
             Command::Identity => {
                 let identity = Identity::load_or_create(&config.data.folder);
                 let identity = identity.map_err(|error| (Exit::Identity, error.to_string()))?;
@@ -102,8 +104,8 @@ impl Cli {
                 Ok(Exit::Success)
             }
             Command::Demo { seconds, out } => {
-                start_log(config)?;
-                let options = demo::Options { seconds, folder: out, base: config.clone() };
+                start_log(&config)?;
+                let options = demo::Options { seconds, folder: out, base: config };
                 demo::run(&options).map(|()| Exit::Success).map_err(|error| (Exit::Demo, error.to_string()))
             }
         }

@@ -9,6 +9,7 @@
 //! *begins again*: it replaces itself by execve(2), with the same process id, arguments and environment, so that it works under systemd,
 //! under a compositor and in a terminal alike. Whoever begins again soon after a start waits longer each time, up to 30 s.
 
+use super::systemd;
 use crate::files;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -215,8 +216,17 @@ fn delay(short_runs: u32) -> Duration {
 /// Waits. A signal ends the program here as if it had not started yet.
 fn wait(delay: Duration) -> Instant {
     tracing::warn!(seconds = delay.as_secs(), "begins again too often: waits first");
-    std::thread::sleep(delay);
-    Instant::now()
+    let until = Instant::now() + delay;
+    loop {
+        let now = Instant::now();
+        let left = until.saturating_duration_since(now);
+        if left.is_zero() {
+            return now;
+        }
+        // Who waits on purpose does not hang.
+        systemd::feed();
+        std::thread::sleep(left.min(Duration::from_secs(1)));
+    }
 }
 
 fn tell(last: &Ending) {

@@ -1,0 +1,133 @@
+//! `screen-portal service`: what an integrator types once per machine.
+
+use super::{Exit, Failure, Settings};
+use crate::config::{Config, Sources};
+use crate::ops::say;
+use crate::service::apply::{self, Doing};
+use crate::service::machine::Machine;
+use crate::service::plan::{Choice, Mode, Plan};
+use crate::service::record::Record;
+use crate::service::{CONFIGURATION, Error, status};
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(super) struct Service {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start the portal at every boot, and again whenever it ends. May be repeated
+    Install(Install),
+    /// Take away what install has made; configuration and identity stay
+    Uninstall {
+        /// Configuration and identity too: the other site must pair with this one anew
+        #[arg(long)]
+        purge: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say how the service does, and what to do next
+    Status {
+        /// Folder of another machine's files
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Install {
+    /// Whose the portal is; a kiosk's is made if there is none [default: screen-portal, for a kiosk]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// A kiosk: the compositor cage gives the whole screen to the portal (default)
+    #[arg(long, conflicts_with = "desktop")]
+    cage: bool,
+    /// In the desktop session of --user, from when it is logged in
+    #[arg(long)]
+    desktop: bool,
+    /// The program to start [default: this one]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Folder of another machine's files, an image for instance: nothing is started then
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+impl Place {
+    fn doing(&self) -> Doing {
+        if self.dry_run { Doing::DryRun } else { Doing::Really }
+    }
+}
+
+pub(super) fn run(service: &Service, settings: &Settings) -> Result<Exit, Failure> {
+    let no_flags = settings.flags().is_ok_and(|flags| flags.is_empty()) && settings.config.is_none();
+    if !no_flags || settings.headless {
+        return Err((Exit::Usage, Error::Flags.to_string()));
+    }
+    match &service.action {
+        Action::Install(install) => self::install(install),
+        Action::Uninstall { purge, place } => machine(&place.root)
+            .and_then(|machine| apply::uninstall(&machine, *purge, place.doing(), &mut |line| say(line)))
+            .map(|()| Exit::Success),
+        Action::Status { root } => self::status(root),
+    }
+    .map_err(|error| (Exit::Failed, error.to_string()))
+}
+
+fn machine(root: &Path) -> Result<Machine, Error> {
+    let root = root.canonicalize().map_err(|source| Error::File { path: root.into(), source })?;
+    Machine::look(&root).map_err(Error::Machine)
+}
+
+fn install(install: &Install) -> Result<Exit, Error> {
+    let machine = machine(&install.place.root)?;
+    let this = || std::env::current_exe().and_then(|path| path.canonicalize());
+    let program = match &install.program {
+        Some(program) => program.clone(),
+        None => this().map_err(|source| Error::File { path: "/proc/self/exe".into(), source })?,
+    };
+    let mode = if install.desktop { Mode::Desktop } else { Mode::Kiosk };
+    let plan = Plan::new(&machine, &Choice { mode, user: install.user.clone(), program })?;
+    apply::install(&machine, &plan, install.place.doing(), &mut |line| say(line))?;
+    next(plan.mode, &plan.user);
+    Ok(Exit::Success)
+}
+
+fn status(root: &Path) -> Result<Exit, Error> {
+    let machine = machine(root)?;
+    let known = status::ask(&machine, Record::load(&machine.root)?, last_end());
+    known.lines().iter().for_each(say);
+    if let Some(record) = &known.record {
+        next(record.mode, &record.user);
+    }
+    Ok(if known.is_running() { Exit::Success } else { Exit::CheckFailed })
+}
+
+fn next(mode: Mode, user: &str) {
+    say("\nNext, as root:");
+    status::next_steps(mode, user).iter().for_each(|step| say(format_args!("- {step}")));
+}
+
+/// Why the portal ended last, as the one that runs here tells on its status page; `None` if none runs or has an end to tell of.
+fn last_end() -> Option<String> {
+    let sources = Sources { file: Some(CONFIGURATION.into()), ..Sources::default() };
+    let page = Config::load(&sources).ok()?.config.status;
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().into();
+    let mut answer = agent.get(format!("http://{}/status", page.listen)).call().ok()?;
+    let status: serde_json::Value = answer.body_mut().read_json().ok()?;
+    let end = status.get("last_end")?;
+    Some(format!("{}: {}", end.get("cause")?.as_str()?, end.get("reason")?.as_str()?))
+}

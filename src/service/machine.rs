@@ -1,0 +1,144 @@
+//! What the machine already has, read from its files: so that a plan can be made for an image or a folder too.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a plan depends on. Plain data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Where its files are: `/`, or the folder of an image.
+    pub root: PathBuf,
+    /// Whether this process may change what belongs to root.
+    pub is_root: bool,
+    /// Whether systemd runs this machine, and not only lies in the folder.
+    pub is_booted: bool,
+    /// The compositor for kiosks, as the machine itself calls it.
+    pub cage: Option<PathBuf>,
+    /// Whether seatd can give a service the screen and the keyboard.
+    pub has_seatd: bool,
+    /// What starts a desktop at boot, if something does.
+    pub display_manager: Option<String>,
+    /// Users, each with the name of its own group.
+    pub users: Vec<Account>,
+    /// Members of groups, as `(group, user)`.
+    pub members: BTreeSet<(String, String)>,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its first group.
+    pub group: String,
+}
+
+/// Where programs are on Debian and its children. Not `$PATH`: under sudo that is another one than the service's.
+const PROGRAMS: [&str; 3] = ["usr/bin", "usr/local/bin", "bin"];
+
+/// Where packages bring units; the same folder since Debian 12.
+const UNITS: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
+
+impl Machine {
+    /// Looks at the machine whose files are below `root`.
+    ///
+    /// # Errors
+    /// The users cannot be read, which each machine has, an image too.
+    pub fn look(root: &Path) -> io::Result<Self> {
+        let groups = lines(&root.join("etc/group"))?;
+        let names: Vec<_> =
+            groups.iter().filter_map(|line| Some((field(line, 2)?, field(line, 0)?, field(line, 3)?))).collect();
+        let group_of = |id: &str| names.iter().find(|(of, ..)| *of == id).map_or(id, |(_, name, _)| name).to_owned();
+        let users = lines(&root.join("etc/passwd"))?;
+        let users = users
+            .iter()
+            .filter_map(|line| Some(Account { name: field(line, 0)?.to_owned(), group: group_of(field(line, 3)?) }));
+        let members = names.iter().flat_map(|(_, group, members)| {
+            members.split(',').filter(|name| !name.is_empty()).map(|name| (group.to_string(), name.to_owned()))
+        });
+        // SAFETY: geteuid has no arguments and cannot fail.
+        let is_root = unsafe { libc::geteuid() } == 0;
+        let display_manager = std::fs::read_link(root.join("etc/systemd/system/display-manager.service"));
+        Ok(Self {
+            root: root.into(),
+            is_root,
+            // sd_booted(3)
+            is_booted: root == Path::new("/") && Path::new("/run/systemd/system").is_dir(),
+            cage: program(root, "cage"),
+            has_seatd: UNITS.iter().any(|folder| root.join(folder).join("seatd.service").is_file()),
+            display_manager: display_manager
+                .ok()
+                .and_then(|target| Some(target.file_name()?.to_string_lossy().into_owned())),
+            users: users.collect(),
+            members: members.collect(),
+        })
+    }
+
+    /// The user of this name.
+    pub fn user(&self, name: &str) -> Option<&Account> {
+        self.users.iter().find(|account| account.name == name)
+    }
+
+    /// Whether it is the machine that this process runs on.
+    pub fn is_this(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// A path of the machine, as it is reached from here.
+    pub fn at(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+/// Where a program is, as the machine itself calls the place.
+pub fn program(root: &Path, name: &str) -> Option<PathBuf> {
+    let folder = PROGRAMS.iter().find(|folder| root.join(folder).join(name).is_file())?;
+    Some(Path::new("/").join(folder).join(name))
+}
+
+fn lines(path: &Path) -> io::Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn field(line: &str, number: usize) -> Option<&str> {
+    line.split(':').nth(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_read_without_running_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        assert!(Machine::look(root).unwrap_err().to_string().contains("etc/group"));
+        for folder in ["etc/systemd/system", "usr/bin", "usr/lib/systemd/system"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\npi:x:1000:1001::/home/pi:/bin/sh\nbad\n")
+            .unwrap();
+        std::fs::write(root.join("etc/group"), "root:x:0:\nvideo:x:44:pi,kim\npeople:x:1001:\n").unwrap();
+        let bare = Machine::look(root).unwrap();
+        assert_eq!(bare.user("pi"), Some(&Account { name: "pi".into(), group: "people".into() }));
+        assert!(bare.user("kim").is_none() && bare.user("bad").is_none());
+        assert!(bare.members.contains(&("video".into(), "pi".into())) && bare.members.len() == 2);
+        assert!(!bare.is_booted && bare.cage.is_none() && !bare.has_seatd && bare.display_manager.is_none());
+
+        std::fs::write(root.join("usr/bin/cage"), "").unwrap();
+        std::fs::write(root.join("usr/lib/systemd/system/seatd.service"), "").unwrap();
+        std::os::unix::fs::symlink(
+            "/lib/systemd/system/lightdm.service",
+            root.join("etc/systemd/system/display-manager.service"),
+        )
+        .unwrap();
+        let full = Machine::look(root).unwrap();
+        assert_eq!(full.cage, Some("/usr/bin/cage".into()));
+        assert!(full.has_seatd);
+        assert_eq!(full.display_manager.as_deref(), Some("lightdm.service"));
+        assert_eq!(full.at(Path::new("/etc/x")), root.join("etc/x"));
+    }
+}

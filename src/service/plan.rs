@@ -1,0 +1,224 @@
+//! What an installation consists of, as data: files, and the commands that make the rest of them.
+//!
+//! Users, groups and folders are declared (sysusers.d(5), tmpfiles.d(5)), not made: the same text does it on this machine, in the
+//! folder of an image, and at an image's first boot. Each command may be repeated without harm.
+
+use super::machine::Machine;
+use super::unit::{self, Facts};
+use super::{Error, KIOSK_USER, NAME};
+use std::path::{Path, PathBuf};
+
+/// How the portal gets its display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The machine shows nothing else: the compositor cage has the screen.
+    Kiosk,
+    /// In the desktop session of a user who is logged in, mostly automatically.
+    Desktop,
+}
+
+/// What the integrator wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// How it gets its display.
+    pub mode: Mode,
+    /// Whose the portal is. Default: a user of its own for a kiosk; a desktop has no default.
+    pub user: Option<String>,
+    /// The program to start.
+    pub program: PathBuf,
+}
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where, as the machine calls the place.
+    pub path: PathBuf,
+    /// What.
+    pub contents: String,
+    /// Permissions.
+    pub mode: u32,
+    /// Where the Debian package brings it. If the same is there, it is not written a second time.
+    pub packaged: PathBuf,
+    /// The integrator's, once it exists: never written over, and taken away only when asked to.
+    pub is_configuration: bool,
+}
+
+/// A command to run after the files are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// What for, for people.
+    pub why: &'static str,
+    /// Needs a running systemd; left out for images.
+    pub needs_boot: bool,
+    /// A failure is told and does not end the installation.
+    pub may_fail: bool,
+}
+
+/// All of an installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How the portal gets its display.
+    pub mode: Mode,
+    /// Whose the portal is.
+    pub user: String,
+    /// Whether that user is yet to be made.
+    pub makes_user: bool,
+    /// Groups that the user joins now.
+    pub joins: Vec<&'static str>,
+    /// What is written.
+    pub files: Vec<File>,
+    /// What is run then.
+    pub steps: Vec<Step>,
+    /// What the integrator should know.
+    pub notes: Vec<String>,
+}
+
+/// Folders that a service may not see, or that are emptied: a program there could not be started.
+const UNSEEN: [&str; 5] = ["/home", "/root", "/tmp", "/var/tmp", "/run/user"];
+
+impl Plan {
+    /// Plans the installation that `choice` asks for on `machine`.
+    ///
+    /// # Errors
+    /// What is missing, or cannot be, with its remedy.
+    pub fn new(machine: &Machine, choice: &Choice) -> Result<Self, Error> {
+        let program = &choice.program;
+        if !program.is_absolute() || !plain(&program.to_string_lossy()) {
+            return Err(Error::ProgramName(program.clone()));
+        }
+        if UNSEEN.iter().any(|folder| program.starts_with(folder)) {
+            return Err(Error::ProgramPlace(program.clone()));
+        }
+        let user = match (&choice.user, choice.mode) {
+            (Some(user), _) => user.as_str(),
+            (None, Mode::Kiosk) => KIOSK_USER,
+            (None, Mode::Desktop) => return Err(Error::NoUser),
+        };
+        if !valid_user(user) {
+            return Err(Error::UserName(user.into()));
+        }
+        if user == "root" {
+            return Err(Error::Root);
+        }
+        let account = machine.user(user);
+        let facts = Facts { user, program };
+        let group = account.map_or(user, |account| &account.group);
+        let (mut files, groups): (_, &[&str]) = match choice.mode {
+            Mode::Kiosk => {
+                let cage = machine.cage.as_deref().ok_or(Error::NoCage)?;
+                if !machine.has_seatd {
+                    return Err(Error::NoSeatd);
+                }
+                let files = vec![
+                    file("/etc/systemd/system", &format!("{NAME}.service"), unit::kiosk(&facts, cage)),
+                    file("/etc/sysusers.d", &format!("{NAME}.conf"), unit::kiosk_user(user)),
+                ];
+                (files, &unit::KIOSK_GROUPS)
+            }
+            Mode::Desktop if account.is_none() => return Err(Error::UnknownUser(user.into())),
+            Mode::Desktop => {
+                let files = vec![
+                    file("/etc/systemd/user", &format!("{NAME}.service"), unit::desktop(&facts)),
+                    file("/etc/sysusers.d", &format!("{NAME}.conf"), unit::desktop_user(user)),
+                    file("/etc/xdg/autostart", &format!("{NAME}.desktop"), unit::autostart()),
+                ];
+                (files, &unit::DESKTOP_GROUPS)
+            }
+        };
+        files.push(file("/etc/tmpfiles.d", &format!("{NAME}.conf"), unit::folders(user, group)));
+        files.push(File {
+            is_configuration: true,
+            mode: 0o660,
+            ..file("/etc/screen-portal", "portal.toml", super::DEFAULT_CONFIGURATION.into())
+        });
+        let is_member = |group: &&&str| machine.members.contains(&(group.to_string(), user.to_owned()));
+        Ok(Self {
+            mode: choice.mode,
+            user: user.into(),
+            makes_user: account.is_none(),
+            joins: groups.iter().filter(|group| !is_member(group)).copied().collect(),
+            files,
+            steps: steps(machine, choice.mode),
+            notes: notes(machine, choice.mode),
+        })
+    }
+}
+
+fn file(folder: &str, name: &str, contents: String) -> File {
+    let path = Path::new(folder).join(name);
+    // What a package brings is below /usr/lib, but for the configuration.
+    let packaged = match folder.strip_prefix("/etc/") {
+        Some("systemd/system") => Path::new("/usr/lib/systemd/system").join(name),
+        Some("sysusers.d") => Path::new("/usr/lib/sysusers.d").join(name),
+        Some("tmpfiles.d") => Path::new("/usr/lib/tmpfiles.d").join(name),
+        _ => path.clone(),
+    };
+    File { path, contents, mode: 0o644, packaged, is_configuration: false }
+}
+
+fn step(argv: &[&str], why: &'static str) -> Step {
+    Step { argv: argv.iter().map(|word| word.to_string()).collect(), why, needs_boot: false, may_fail: false }
+}
+
+fn steps(machine: &Machine, mode: Mode) -> Vec<Step> {
+    // systemd's own way to work on an image instead of on the machine that it runs on.
+    let root = format!("--root={}", machine.root.display());
+    let on = |program: &str, words: &[&str], why| {
+        let mut step = step(&[&[program], words].concat(), why);
+        if !machine.is_this() {
+            step.argv.insert(1, root.clone());
+        }
+        step
+    };
+    let conf = format!("{NAME}.conf");
+    let unit = format!("{NAME}.service");
+    let mut steps = vec![
+        on("systemd-sysusers", &[&conf], "user and groups"),
+        // For an image that is not complete yet, its first boot does it.
+        Step {
+            may_fail: !machine.is_this(),
+            ..on("systemd-tmpfiles", &["--create", &conf], "the configuration's folder")
+        },
+    ];
+    match mode {
+        Mode::Kiosk => {
+            steps.push(on("systemctl", &["enable", &unit], "start at boot"));
+            steps.push(Step { needs_boot: true, ..step(&["systemctl", "daemon-reload"], "read the unit") });
+            // Does not wait: it may be that this very console makes room for the portal.
+            let start = step(&["systemctl", "--no-block", "restart", &unit], "start now");
+            steps.push(Step { needs_boot: true, ..start });
+        }
+        // The session starts it; a manager that runs already reads the unit with its next session.
+        Mode::Desktop => {}
+    }
+    steps
+}
+
+fn notes(machine: &Machine, mode: Mode) -> Vec<String> {
+    match (mode, &machine.display_manager) {
+        (Mode::Kiosk, Some(manager)) => vec![format!(
+            "{manager} starts a desktop at boot, and only one can have the screen: `systemctl disable --now {manager}`, \
+             or install with --desktop"
+        )],
+        (Mode::Desktop, None) => {
+            vec!["no desktop starts at boot here: install one, or install the portal without --desktop".into()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What useradd(8) takes on Debian: also what no unit, sysusers or tmpfiles line could read as something else.
+fn valid_user(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= 32
+        && bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+}
+
+/// A path that needs no quoting in a unit.
+fn plain(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte))
+}

@@ -1,0 +1,89 @@
+//! What taking an installation away consists of, as data: the reverse of [`super::plan`], made of what was recorded.
+
+use super::machine::Machine;
+use super::plan::{Mode, Step};
+use super::record::Record;
+use super::{DATA, NAME};
+use std::path::PathBuf;
+
+/// All of a removal, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Run first: nothing may be running whose files go.
+    pub before: Vec<Step>,
+    /// Removed.
+    pub files: Vec<PathBuf>,
+    /// Removed with all that is in them.
+    pub data: Vec<PathBuf>,
+    /// Given to root, with all that is in them: what stays must not fall to whoever gets the user's number next.
+    pub kept: Vec<PathBuf>,
+    /// Removed where they are empty then, the inner ones first.
+    pub folders: Vec<PathBuf>,
+    /// Run last.
+    pub after: Vec<Step>,
+}
+
+impl Removal {
+    /// Plans the removal of what `record` lists. `purge`: configuration and identity too.
+    pub fn new(machine: &Machine, record: &Record, purge: bool) -> Self {
+        let unit = format!("{NAME}.service");
+        let user = record.user.as_str();
+        let root = machine.root.display().to_string();
+        let mut before = Vec::new();
+        match record.mode {
+            Mode::Kiosk if machine.is_this() => {
+                before.push(step(&["systemctl", "disable", "--now", &unit], "stop, and do not start at boot"));
+            }
+            Mode::Kiosk => {
+                before.push(step(&["systemctl", &format!("--root={root}"), "disable", &unit], "do not start at boot"));
+            }
+            Mode::Desktop => {
+                let manager = format!("--machine={user}@.host");
+                before.push(booted(step(&["systemctl", "--user", &manager, "stop", &unit], "stop")));
+            }
+        }
+        let mut after = Vec::new();
+        for group in &record.joined {
+            let words = if machine.is_this() { vec!["gpasswd"] } else { vec!["gpasswd", "--root", &root] };
+            after.push(step(&[&words[..], &["--delete", user, group]].concat(), "leave the group"));
+        }
+        if record.made_user {
+            // Mostly the group goes with its user: login.defs(5), USERGROUPS_ENAB.
+            for (program, why) in [("userdel", "remove the user"), ("groupdel", "remove its group")] {
+                let words = if machine.is_this() { vec![program] } else { vec![program, "--prefix", &root] };
+                after.push(step(&[&words[..], &[user]].concat(), why));
+            }
+        }
+        after.push(booted(step(&["systemctl", "daemon-reload"], "forget the unit")));
+        if record.mode == Mode::Kiosk {
+            after.push(booted(step(&["systemctl", "reset-failed", &unit], "forget how it ended")));
+            after.push(booted(step(&["systemctl", "--no-block", "start", "getty@tty1.service"], "a login again")));
+        }
+        let mut files: Vec<_> = record.files.iter().cloned().collect();
+        let configuration: Vec<_> = record.configuration.iter().cloned().collect();
+        let (mut data, mut kept) = (Vec::new(), Vec::new());
+        let folder = PathBuf::from(DATA);
+        match (purge, record.mode) {
+            (true, mode) => {
+                files.extend(configuration);
+                if mode == Mode::Kiosk {
+                    data.push(folder);
+                }
+            }
+            (false, Mode::Kiosk) if record.made_user => kept = [configuration, vec![folder]].concat(),
+            (false, _) => {}
+        }
+        // A folder sorts before what is in it.
+        let folders = record.folders.iter().rev().cloned().collect();
+        Self { before, files, data, kept, folders, after }
+    }
+}
+
+/// None of them keeps from the next: what is gone already cannot be stopped, and what cannot be done is said.
+fn step(argv: &[&str], why: &'static str) -> Step {
+    Step { argv: argv.iter().map(|word| word.to_string()).collect(), why, needs_boot: false, may_fail: true }
+}
+
+fn booted(step: Step) -> Step {
+    Step { needs_boot: true, ..step }
+}

@@ -1,0 +1,161 @@
+//! How the service does, for whoever asks on the machine, and what is to be done next.
+
+use super::machine::Machine;
+use super::plan::Mode;
+use super::record::Record;
+use super::{CONFIGURATION, DATA, NAME};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// What systemd is asked for: systemctl(1), "Properties".
+const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result,ExecMainStatus,StatusText,\
+                          StateChangeTimestamp,MemoryCurrent";
+
+/// What is known of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What was installed.
+    pub record: Option<Record>,
+    /// What systemd says, or why it was not asked.
+    pub unit: Result<BTreeMap<String, String>, String>,
+    /// Why the portal ended last, in its own words.
+    pub last_end: Option<String>,
+}
+
+/// Asks systemd, where it runs.
+pub fn ask(machine: &Machine, record: Option<Record>, last_end: Option<String>) -> Known {
+    let unit = match &record {
+        None => Err("nothing is installed".into()),
+        Some(_) if !machine.is_booted => Err("systemd does not run here".into()),
+        Some(record) => {
+            let mut command = Command::new("systemctl");
+            if record.mode == Mode::Desktop {
+                command.args(["--user", &format!("--machine={}@.host", record.user)]);
+            }
+            let output = command.args(["show", "--property", PROPERTIES, &format!("{NAME}.service")]).output();
+            match output {
+                Ok(output) if output.status.success() => Ok(properties(&String::from_utf8_lossy(&output.stdout))),
+                Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+                Err(error) => Err(format!("systemctl: {error}")),
+            }
+        }
+    };
+    Known { record, unit, last_end }
+}
+
+fn properties(text: &str) -> BTreeMap<String, String> {
+    text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+impl Known {
+    /// Whether the portal runs.
+    pub fn is_running(&self) -> bool {
+        self.unit.as_ref().is_ok_and(|unit| unit.get("ActiveState").is_some_and(|state| state == "active"))
+    }
+
+    /// All of it, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut line = |what: &str, words: String| lines.push(format!("{what:<14} {words}"));
+        match &self.record {
+            None => line("installed", "no: sudo screen-portal service install".into()),
+            Some(Record { mode: Mode::Kiosk, user, .. }) => line("installed", format!("kiosk of the user {user}")),
+            Some(Record { user, .. }) => line("installed", format!("in the desktop session of {user}")),
+        }
+        match &self.unit {
+            Err(reason) => line("unit", format!("not known: {reason}")),
+            Ok(unit) => {
+                let get = |key: &str| unit.get(key).map(String::as_str).filter(|value| !value.is_empty());
+                let (active, sub) = (get("ActiveState").unwrap_or("unknown"), get("SubState").unwrap_or("unknown"));
+                let since = get("StateChangeTimestamp").map(|since| format!(", since {since}")).unwrap_or_default();
+                line("unit", format!("{active} ({sub}){since}"));
+                line("at boot", get("UnitFileState").unwrap_or("started by the session").into());
+                if let Some(says) = get("StatusText") {
+                    line("says", says.into());
+                }
+                if let Some(bytes) = get("MemoryCurrent").and_then(|bytes| bytes.parse::<u64>().ok()) {
+                    line("memory", format!("{} MB, with the compositor", bytes / 1_000_000));
+                }
+                line(
+                    "restarts",
+                    format!("{} by systemd, since it was started by hand", get("NRestarts").unwrap_or("0")),
+                );
+                if let Some(result) = get("Result").filter(|result| *result != "success") {
+                    line("ended by", ended(result, get("ExecMainStatus").unwrap_or("unknown")));
+                }
+            }
+        }
+        if let Some(end) = &self.last_end {
+            line("last end", end.clone());
+        }
+        lines
+    }
+}
+
+/// Results of systemd.service(5) in plain words.
+fn ended(result: &str, status: &str) -> String {
+    match result {
+        "watchdog" => "the watchdog: it hung".into(),
+        "exit-code" => format!("itself, with exit code {status} (screen-portal --help tells what it means)"),
+        "signal" => format!("signal {status}"),
+        "oom-kill" => "the kernel: out of memory".into(),
+        "timeout" => "systemd: it did not start in time".into(),
+        other => format!("{other}, status {status}"),
+    }
+}
+
+/// What the integrator does next, by hand.
+pub fn next_steps(mode: Mode, user: &str) -> Vec<String> {
+    let (as_user, data, log) = match mode {
+        Mode::Kiosk => {
+            (format!("runuser -u {user} -- "), format!(" --data {DATA}"), format!("journalctl -u {NAME} -f"))
+        }
+        Mode::Desktop => (String::new(), String::new(), format!("journalctl --user -u {NAME} -f")),
+    };
+    let restart = match mode {
+        Mode::Kiosk => format!("systemctl restart {NAME}"),
+        Mode::Desktop => format!("let the desktop log {user} in by itself, and log in anew"),
+    };
+    vec![
+        format!("the other site wants this portal's fingerprint: {as_user}{NAME} identity{data}"),
+        format!("put the other site's into {CONFIGURATION}, [pairing] far_end, and where to dial into [signaling]"),
+        format!("then: {restart}"),
+        format!("what is missing: {as_user}{NAME} check{data}"),
+        format!("how it does: {NAME} service status; {log}"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(show: &str) -> Known {
+        Known { record: Some(Record::new(Mode::Kiosk, "kim")), unit: Ok(properties(show)), last_end: None }
+    }
+
+    #[test]
+    fn what_systemd_says_is_put_into_words() {
+        for (show, running, words) in [
+            ("ActiveState=active\nSubState=running\nStatusText=live with Hill", true, "says           live with Hill"),
+            ("ActiveState=activating\nSubState=auto-restart\nResult=watchdog", false, "the watchdog: it hung"),
+            ("ActiveState=failed\nResult=exit-code\nExecMainStatus=6", false, "exit code 6"),
+            ("ActiveState=active\nMemoryCurrent=262144000", true, "262 MB"),
+            ("ActiveState=active\nMemoryCurrent=[not set]", true, "restarts       0"),
+            ("", false, "unknown (unknown)"),
+        ] {
+            let known = known(show);
+            assert_eq!(known.is_running(), running, "{show}");
+            assert!(known.lines().iter().any(|line| line.contains(words)), "{show}: {:?}", known.lines());
+        }
+    }
+
+    #[test]
+    fn nothing_installed_says_what_to_do() {
+        let known = Known { record: None, unit: Err("nothing is installed".into()), last_end: Some("a hang".into()) };
+        let text = known.lines().join("\n");
+        assert!(
+            !known.is_running() && text.contains("service install") && text.contains("last end       a hang"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! `screen-portal service` on the folder of an image: what is installed, twice the same, and nothing left behind.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const UNIT: &str = "etc/systemd/system/screen-portal.service";
+/// Where units may be for the tests that have systemd look at them: it must find the programs that they start.
+const PROGRAM: &str = "/usr/bin/screen-portal";
+
+/// A machine as small as one can be.
+fn image() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for folder in ["etc", "usr/bin", "usr/lib/systemd/system", "var/lib", "run"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\n")
+        .unwrap();
+    std::fs::write(
+        root.join("etc/group"),
+        "root:x:0:\nvideo:x:44:\nrender:x:105:\naudio:x:29:\ninput:x:106:\npi:x:1000:\n",
+    )
+    .unwrap();
+    std::fs::write(root.join("etc/shadow"), "root:*:19000:0:99999:7:::\npi:*:19000:0:99999:7:::\n").unwrap();
+    std::fs::write(root.join("etc/gshadow"), "root:*::\n").unwrap();
+    for program in ["usr/bin/cage", "usr/bin/screen-portal", "usr/lib/systemd/system/seatd.service"] {
+        std::fs::write(root.join(program), "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(root.join(program), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+fn service(root: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_screen-portal"));
+    command.arg("service").args(arguments).args(["--root", root.to_str().unwrap()]).current_dir(root).output().unwrap()
+}
+
+fn install(root: &Path, arguments: &[&str]) -> String {
+    let output = service(root, &[&["install", "--program", PROGRAM], arguments].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Every file, link and folder with what it says and who may read it.
+fn all(root: &Path) -> BTreeMap<PathBuf, (u32, u32, Vec<u8>)> {
+    fn into(folder: &Path, found: &mut BTreeMap<PathBuf, (u32, u32, Vec<u8>)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = path.symlink_metadata().unwrap();
+            let contents = match metadata.file_type() {
+                kind if kind.is_dir() => Vec::new(),
+                kind if kind.is_symlink() => path.read_link().unwrap().into_os_string().into_encoded_bytes(),
+                _ => std::fs::read(&path).unwrap(),
+            };
+            found.insert(path.clone(), (metadata.mode(), metadata.uid(), contents));
+            if metadata.is_dir() {
+                into(&path, found);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    into(root, &mut found);
+    found
+}
+
+fn names(all: &BTreeMap<PathBuf, (u32, u32, Vec<u8>)>, root: &Path) -> Vec<String> {
+    all.keys().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+fn is_root() -> bool {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+#[test]
+fn twice_is_as_good_as_once() {
+    for arguments in [["--cage"].as_slice(), &["--desktop", "--user", "pi"], &["--user", "kim"]] {
+        let image = image();
+        let first_said = install(image.path(), arguments);
+        let first = all(image.path());
+        let second_said = install(image.path(), arguments);
+        assert_eq!(names(&first, image.path()), names(&all(image.path()), image.path()));
+        assert!(first == all(image.path()), "{arguments:?}\n{first_said}\n{second_said}");
+        assert!(first_said.contains("written ") && !second_said.contains("written "), "{second_said}");
+        assert!(first_said.contains("fingerprint"), "the next steps: {first_said}");
+    }
+}
+
+#[test]
+fn nothing_is_left_behind_but_what_is_the_integrators() {
+    for (arguments, configuration) in [(["--cage"].as_slice(), true), (&["--desktop", "--user", "pi"], true)] {
+        for purge in [false, true] {
+            let image = image();
+            let root = image.path();
+            let before = all(root);
+            install(root, arguments);
+            let words: &[&str] = if purge { &["uninstall", "--purge"] } else { &["uninstall"] };
+            let output = service(root, words);
+            assert!(output.status.success(), "{}", said(&output));
+            let mut left = names(&all(root), root);
+            let before = names(&before, root);
+            // What the system's own tools keep beside the files that they change.
+            left.retain(|name| !before.contains(name) && !name.ends_with('-') && !name.contains("/.pwd.lock"));
+            let expected: &[&str] =
+                if configuration && !purge { &["etc/screen-portal", "etc/screen-portal/portal.toml"] } else { &[] };
+            assert_eq!(left, expected, "{arguments:?} {purge}\n{}", said(&output));
+            let users = std::fs::read_to_string(root.join("etc/passwd")).unwrap();
+            let groups = std::fs::read_to_string(root.join("etc/group")).unwrap();
+            assert!(!users.contains("screen-portal") && users.contains("pi:"), "{users}\n{}", said(&output));
+            assert!(!groups.contains("screen-portal") && !groups.contains(":pi"), "{groups}\n{}", said(&output));
+            let again = service(root, words);
+            assert!(again.status.success() && said(&again).contains("nothing is installed"), "{}", said(&again));
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_has_put_there_stays() {
+    let image = image();
+    let root = image.path();
+    std::fs::create_dir_all(root.join("etc/screen-portal")).unwrap();
+    std::fs::create_dir_all(root.join("etc/sysusers.d")).unwrap();
+    std::fs::write(root.join("etc/screen-portal/portal.toml"), "[site]\nname = \"Hill\"\n").unwrap();
+    std::fs::write(root.join("etc/sysusers.d/screen-portal.conf"), "# mine\n").unwrap();
+    let output = install(root, &[]);
+    assert_eq!(output.matches("kept ").count(), 2, "{output}");
+    service(root, &["uninstall", "--purge"]);
+    assert!(std::fs::read_to_string(root.join("etc/screen-portal/portal.toml")).unwrap().contains("Hill"));
+    assert_eq!(std::fs::read_to_string(root.join("etc/sysusers.d/screen-portal.conf")).unwrap(), "# mine\n");
+    assert!(!root.join(UNIT).exists());
+}
+
+#[test]
+fn a_kiosk_is_enabled_owned_and_becomes_a_desktop_when_asked() {
+    let image = image();
+    let root = image.path();
+    let output = install(root, &["--user", "kim"]);
+    assert!(std::fs::read_to_string(root.join(UNIT)).unwrap().contains("\nUser=kim\n"));
+    assert_eq!(root.join(UNIT).metadata().unwrap().mode() & 0o777, 0o644);
+    let wanted = root.join("etc/systemd/system/multi-user.target.wants/screen-portal.service");
+    if is_root() && !output.contains("skipped") {
+        assert!(wanted.symlink_metadata().is_ok(), "{output}");
+        let users = std::fs::read_to_string(root.join("etc/passwd")).unwrap();
+        let number = users.lines().find_map(|line| line.strip_prefix("kim:")?.split(':').nth(1)?.parse::<u32>().ok());
+        let configuration = root.join("etc/screen-portal/portal.toml").metadata().unwrap();
+        assert_eq!((Some(configuration.uid()), configuration.mode() & 0o777), (number, 0o660), "{output}");
+        let groups = std::fs::read_to_string(root.join("etc/group")).unwrap();
+        for group in ["video", "render", "audio", "input"] {
+            assert!(
+                groups.lines().any(|line| line.starts_with(&format!("{group}:")) && line.ends_with(":kim")),
+                "{groups}"
+            );
+        }
+    } else {
+        println!("skipped: not root, so neither user nor link is made\n{output}");
+    }
+    install(root, &["--desktop", "--user", "pi"]);
+    assert!(!root.join(UNIT).exists() && wanted.symlink_metadata().is_err());
+    let unit = std::fs::read_to_string(root.join("etc/systemd/user/screen-portal.service")).unwrap();
+    assert!(unit.contains("\nConditionUser=pi\n"));
+    assert!(!std::fs::read_to_string(root.join("etc/passwd")).unwrap().contains("kim") || !is_root());
+}
+
+#[test]
+fn a_dry_run_tells_all_and_changes_nothing() {
+    let image = image();
+    let before = all(image.path());
+    let output = install(image.path(), &["--dry-run"]);
+    assert!(before == all(image.path()));
+    for words in [UNIT, "    Type=notify", "systemd-sysusers", "systemctl", "etc/sysusers.d/screen-portal.conf"] {
+        assert!(output.contains(words), "{words}: {output}");
+    }
+    install(image.path(), &[]);
+    let installed = all(image.path());
+    let output = said(&service(image.path(), &["uninstall", "--dry-run", "--purge"]));
+    assert!(installed == all(image.path()));
+    assert!(output.contains("removed ") && output.contains("/var/lib/screen-portal"), "{output}");
+}
+
+#[test]
+fn what_cannot_be_is_said_with_its_remedy() {
+    let full = image();
+    let bare = image();
+    std::fs::remove_file(bare.path().join("usr/bin/cage")).unwrap();
+    let mute = image();
+    std::fs::remove_file(mute.path().join("usr/lib/systemd/system/seatd.service")).unwrap();
+    for (image, arguments, words) in [
+        (&bare, ["install"].as_slice(), "apt install cage"),
+        (&mute, &["install"], "apt install seatd"),
+        (&full, &["install", "--desktop"], "--user NAME"),
+        (&full, &["install", "--desktop", "--user", "kim"], "adduser kim"),
+        (&full, &["install", "--user", "Kim; rm"], "small letters"),
+        (&full, &["install", "--user", "root"], "does not run as root"),
+        (&full, &["install", "--program", "/home/pi/screen-portal"], "/usr/local/bin"),
+        (&full, &["install", "--program", "/usr/bin/a b"], "full path"),
+        (&full, &["install", "--fps", "25"], "/etc/screen-portal/portal.toml"),
+    ] {
+        let program: &[&str] = if arguments.contains(&"--program") { &[] } else { &["--program", PROGRAM] };
+        let program = if arguments[0] == "install" { program } else { &[] };
+        let before = all(image.path());
+        let output = service(image.path(), &[arguments, program].concat());
+        assert!(!output.status.success() && said(&output).contains(words), "{arguments:?}: {}", said(&output));
+        assert!(before == all(image.path()), "{arguments:?} left something behind");
+    }
+    let status = service(full.path(), &["status"]);
+    assert_eq!(status.status.code(), Some(7));
+    assert!(said(&status).contains("service install"), "{}", said(&status));
+}
+
+/// systemd's own opinion of a unit that was written for this machine's programs.
+fn analyze(words: &[&str]) -> Option<Output> {
+    match Command::new("systemd-analyze").args(words).output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            println!("skipped: systemd-analyze: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn systemd_understands_the_units() {
+    let image = image();
+    install(image.path(), &[]);
+    let desktop = self::image();
+    install(desktop.path(), &["--desktop", "--user", "pi"]);
+    for (unit, kind) in [
+        (image.path().join(UNIT), "--system"),
+        (desktop.path().join("etc/systemd/user/screen-portal.service"), "--user"),
+    ] {
+        // It wants the programs to be there; what it is asked for is the unit.
+        let text =
+            std::fs::read_to_string(&unit).unwrap().replace(PROGRAM, "/bin/true").replace("/usr/bin/cage", "/bin/true");
+        std::fs::write(&unit, text).unwrap();
+        // Units beside it are known to it.
+        std::fs::write(unit.with_file_name("seatd.service"), "[Service]\nExecStart=/bin/true\n").unwrap();
+        let Some(output) = analyze(&["verify", kind, "--man=no", unit.to_str().unwrap()]) else { return };
+        // systemd before 254 does not know how to wait longer each time, and says so.
+        let said: String = said(&output)
+            .lines()
+            .filter(|line| !line.contains("'RestartSteps'") && !line.contains("'RestartMaxDelaySec'"))
+            .filter(|line| line.contains("screen-portal.service"))
+            .collect();
+        assert_eq!(said, "", "{kind}");
+    }
+}
+
+#[test]
+fn a_kiosk_is_not_exposed() {
+    /// systemd's measure of what a service could do if it were taken over: 10 is everything.
+    const BOUND: &str = "25";
+    let image = image();
+    install(image.path(), &[]);
+    let unit = image.path().join(UNIT);
+    let Some(output) =
+        analyze(&["security", "--offline=true", &format!("--threshold={BOUND}"), "--no-pager", unit.to_str().unwrap()])
+    else {
+        return;
+    };
+    if said(&output).contains("unrecognized option") {
+        println!("skipped: this systemd-analyze cannot look at files: {}", said(&output));
+        return;
+    }
+    println!("{}", said(&output).lines().last().unwrap_or_default());
+    assert!(output.status.success(), "{}", said(&output));
+}
