@@ -9,6 +9,7 @@ fn upload(criterion: &mut Criterion) {
     use screen_portal::display::fit::{Area, Extent, place};
     use screen_portal::display::gpu::{Gpu, is_software};
     use screen_portal::display::painter::{Painter, Scene};
+    use screen_portal::display::planes::Finish;
     use screen_portal::display::{Fit, Rotation};
     use screen_portal::media::{Exhausted, Format, Pool, Size};
 
@@ -53,7 +54,7 @@ fn upload(criterion: &mut Criterion) {
             });
         });
         let placement = place(size, Area::whole(window), window, Fit::Cover, Rotation::None, false);
-        planes.aim(queue, &placement, 0.0, painter.is_software());
+        planes.aim(queue, &placement, Finish::PLAIN, painter.is_software());
         painter.prepare(device, &planes);
         group.bench_function(format!("draw {size} into 1280x720"), |bencher| {
             bencher.iter(|| {

@@ -4,7 +4,7 @@
 //! that an outside probe can compare it with what is on the screen. `--slate NAME` shows a slate instead, `--self-view` adds one's own
 //! picture, `--resize` changes the size of the pictures after three seconds, `--pause` lets the link stall after five.
 
-use screen_portal::display::{Config, Fit, Inputs};
+use screen_portal::display::{Config, Fit, Inputs, Live};
 use screen_portal::media::{Format, Frame, Pool, Size, TimeCode, Waker, mailbox};
 use screen_portal::ops::{CameraState, Figures, LinkState, Slate, View, process_usage};
 use std::collections::HashMap;
@@ -119,7 +119,7 @@ fn main() {
         figures: figures.clone(),
         commands,
         waker: waker.clone(),
-        site,
+        live: tokio::sync::watch::channel(Live { site, config: config.clone(), ..Live::default() }).1,
         stop: stop.clone(),
     };
 

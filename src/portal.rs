@@ -13,27 +13,33 @@
 //! newest wins); encoder → link holds [`SEND_QUEUE`] access units and link → decoder [`DECODE_QUEUE`]: when one is full, its
 //! writer drops up to the next keyframe and asks for one.
 
+mod attendance;
 mod board;
+mod keeper;
 mod quit;
 mod service;
+mod shutter;
 
 use crate::capture::{self, Capture};
 use crate::codec::{decode, encode};
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::link::{self, Link};
 use crate::media::{Frame, PortalClock, Waker, mailbox};
 use crate::ops::{CameraState, Command, FarCamera, Figures, logging};
 use crate::pairing::{self, Identity};
 use crate::{display, signaling, web};
+use attendance::Needs;
 use board::Board;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use keeper::{Order, Rooms};
 pub use quit::Ended;
 use quit::Quit;
+use shutter::Shutter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Access units that may wait between encoder and link. While the network is behind, what waits here only gets older.
 pub const SEND_QUEUE: usize = 1;
@@ -79,15 +85,15 @@ pub enum Error {
 ///
 /// # Errors
 /// Only what cannot heal by itself ends here: see [`Error`]. A missing camera, an unreachable far end or a broken network do not.
-pub fn run(config: &Config, headless: bool, started: Instant) -> Result<Ended, Error> {
+pub fn run(loaded: &Loaded, headless: bool, started: Instant) -> Result<Ended, Error> {
     let waker = Waker::new();
     let quit = Quit::new(waker.clone());
-    let portal = Portal::start(config, headless, started, &quit, waker.clone())?;
+    let portal = Portal::start(loaded, headless, started, &quit, waker.clone())?;
     let shown = if headless {
         quit.wait();
         Ok(())
     } else {
-        portal.show(config, &quit, waker)
+        portal.show(&quit, waker)
     };
     match shown {
         Ok(()) => quit.now(Ended::Asked("the window was closed")),
@@ -109,6 +115,7 @@ struct Portal {
     capture: Arc<Capture>,
     encoder: encode::Worker,
     decoder: decode::Worker,
+    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     board: Arc<Board>,
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     figures: Arc<Figures>,
@@ -123,12 +130,17 @@ struct Portal {
     )]
     self_view: mailbox::Receiver<Arc<Frame>>,
     commands: Sender<Command>,
+    shutter: Arc<Shutter>,
+    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
+    live: watch::Receiver<display::Live>,
+    orders: Sender<Order>,
 }
 
 impl Portal {
     /// Starts everything but the window: signalling, camera and encoder are under way before the window is, so that the first
     /// picture does not wait for one after the other.
-    fn start(config: &Config, headless: bool, started: Instant, quit: &Quit, waker: Waker) -> Result<Self, Error> {
+    fn start(loaded: &Loaded, headless: bool, started: Instant, quit: &Quit, waker: Waker) -> Result<Self, Error> {
+        let config = &loaded.config;
         let figures = Arc::new(Figures::new(started));
         let identity = Identity::load_or_create(&config.data.folder)?;
         let far_end = config.pairing.far_end;
@@ -144,6 +156,7 @@ impl Portal {
         let (units_in, units_to_decoder) = bounded(DECODE_QUEUE);
         let encoder_control = Arc::new(encode::Control::new(&config.encode));
 
+        let (far_hours_in, far_hours) = watch::channel(None);
         let (link, signaling) = match far_end {
             Some(far_end) => {
                 let signaling = signaling::start(&config.signaling, &identity, far_end, Arc::clone(&figures))?;
@@ -166,7 +179,14 @@ impl Portal {
                     on_target_bps: Arc::new(move |bps| on_target.set_target_bps(bps)),
                     on_active: Arc::new(move |active| on_active.set_active(active)),
                     on_held: Arc::new(move |held| on_held.set_held(held)),
-                    on_view: Box::new(move |status| on_view.link(status)),
+                    on_view: Box::new(move |status| {
+                        far_hours_in.send_if_modified(|hours| {
+                            let news = *hours != status.far_hours;
+                            hours.clone_from(&status.far_hours);
+                            news
+                        });
+                        on_view.link(status);
+                    }),
                     signaling: (outgoing, events),
                     on_doubt: Arc::new(move || doubt.doubt()),
                     figures: Arc::clone(&figures),
@@ -192,8 +212,13 @@ impl Portal {
         });
         let decoder =
             decode::start(units_to_decoder, remote_frames, on_damage, waker.clone(), Arc::clone(&figures), headless)?;
-        let encoder =
-            encode::start(config.encode.clone(), frames, units_to_link, encoder_control, Arc::clone(&figures))?;
+        let encoder = encode::start(
+            config.encode.clone(),
+            frames,
+            units_to_link,
+            Arc::clone(&encoder_control),
+            Arc::clone(&figures),
+        )?;
         let (camera_board, camera_link) = (Arc::clone(&board), link.clone());
         let on_camera = Box::new(move |state: CameraState| {
             if let Some(link) = &camera_link {
@@ -201,7 +226,7 @@ impl Portal {
             }
             camera_board.camera(state);
         });
-        let outputs = capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker };
+        let outputs = capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker: waker.clone() };
         let capture = Arc::new(capture::start(
             config.source.clone(),
             config.site.name.clone(),
@@ -214,19 +239,50 @@ impl Portal {
         runtime.spawn(logging::report(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(service::tell(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(tick(Arc::clone(&figures)));
-        runtime.spawn(signals(quit.clone())?);
+        let (orders, to_keep) = bounded(COMMAND_QUEUE);
+        runtime.spawn(signals(quit.clone(), orders.clone())?);
+        let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture));
+        let (hours_in, hours) = watch::channel(config.hours.clone());
+        let (live_in, live) = watch::channel(keeper::live(config));
+        let rooms = Rooms {
+            live: live_in,
+            hours: hours_in,
+            capture: Arc::downgrade(&capture),
+            link: link.clone(),
+            encoder: encoder_control,
+            quit: quit.clone(),
+            waker,
+        };
+        keeper::start(loaded.clone(), rooms, to_keep)?;
+        let power = monitor(live.clone(), headless);
+        let needs = Needs { hours, far: far_hours, view: board.subscribe(), shutter: Arc::clone(&shutter), power };
+        runtime.spawn(attendance::attend(needs));
         drop(in_runtime);
 
         let (commands, to_do) = bounded(COMMAND_QUEUE);
-        let portal =
-            Self { runtime, link, signaling, capture, encoder, decoder, board, figures, remote, self_view, commands };
+        let portal = Self {
+            runtime,
+            link,
+            signaling,
+            capture,
+            encoder,
+            decoder,
+            board,
+            figures,
+            remote,
+            self_view,
+            commands,
+            shutter,
+            live,
+            orders,
+        };
         portal.carry_out(to_do, quit.clone())?;
         Ok(portal)
     }
 
     /// The thread that does what a person at the kiosk asks for. It ends with the last sender of commands.
     fn carry_out(&self, to_do: Receiver<Command>, quit: Quit) -> std::io::Result<()> {
-        let (link, capture, board) = (self.link.clone(), Arc::clone(&self.capture), Arc::clone(&self.board));
+        let (link, shutter, orders) = (self.link.clone(), Arc::clone(&self.shutter), self.orders.clone());
         let dial = self.signaling.as_ref().map(signaling::Running::controls);
         std::thread::Builder::new().name("commands".into()).spawn(move || {
             for command in to_do {
@@ -240,14 +296,12 @@ impl Portal {
                             link.reconnect();
                         }
                     }
-                    Command::TogglePrivacy => {
-                        let private = board.toggle_private();
-                        // First the far end is told, then the camera goes: its slate says why the picture ends.
-                        if let Some(link) = &link {
-                            link.set_private(private);
-                        }
-                        capture.set_private(private);
-                    }
+                    Command::TogglePrivacy => shutter.toggle_private(),
+                    // Full means that the one before is still being carried out; the key will be pressed again.
+                    Command::Set(section, key, value) => drop(orders.try_send(Order::Set(section, key, value))),
+                    Command::NextCamera => drop(orders.try_send(Order::NextCamera)),
+                    Command::ListCameras => drop(orders.try_send(Order::ListCameras)),
+                    Command::TestNetwork => drop(orders.try_send(Order::TestNetwork)),
                     Command::Quit => quit.now(Ended::Asked("a key")),
                 }
             }
@@ -257,7 +311,8 @@ impl Portal {
 
     /// The window, until it is closed or told to stop.
     #[cfg(feature = "kiosk")]
-    fn show(&self, config: &Config, quit: &Quit, waker: Waker) -> Result<(), display::Error> {
+    fn show(&self, quit: &Quit, waker: Waker) -> Result<(), display::Error> {
+        let config = self.live.borrow().config.clone();
         let inputs = display::Inputs {
             remote: self.remote.clone(),
             self_view: self.self_view.clone(),
@@ -265,15 +320,15 @@ impl Portal {
             figures: Arc::clone(&self.figures),
             commands: self.commands.clone(),
             waker,
-            site: config.site.name.clone(),
+            live: self.live.clone(),
             stop: quit.stop(),
         };
-        display::run(config.display.clone(), inputs)
+        display::run(config, inputs)
     }
 
     /// A build without windows shows nothing; the command line asks for a headless agent there.
     #[cfg(not(feature = "kiosk"))]
-    fn show(&self, _config: &Config, _quit: &Quit, _waker: Waker) -> Result<(), display::Error> {
+    fn show(&self, _quit: &Quit, _waker: Waker) -> Result<(), display::Error> {
         Err(display::Error::NotBuiltIn)
     }
 
@@ -301,6 +356,21 @@ impl Portal {
     }
 }
 
+/// Switches the monitor on or to standby. A headless agent has none, unless a program is named for it.
+fn monitor(live: watch::Receiver<display::Live>, headless: bool) -> Arc<dyn Fn(bool) + Send + Sync> {
+    Arc::new(move |on| {
+        let config = live.borrow().config.clone();
+        let named = if on { &config.wake_command } else { &config.standby_command };
+        if headless && named.is_empty() {
+            return;
+        }
+        match display::power::switch(&config, on) {
+            Ok(()) => tracing::info!(on, "monitor switched"),
+            Err(error) => tracing::info!(on, "{error}"),
+        }
+    })
+}
+
 /// What the far end is told of our camera.
 fn told_to_far_end(camera: &CameraState) -> FarCamera {
     match camera {
@@ -322,13 +392,19 @@ async fn tick(figures: Arc<Figures>) {
     }
 }
 
-/// Ends the program in order on SIGINT and SIGTERM.
-fn signals(quit: Quit) -> std::io::Result<impl Future<Output = ()>> {
+/// Ends the program in order on SIGINT and SIGTERM, and reads the configuration again on SIGHUP.
+fn signals(quit: Quit, orders: Sender<Order>) -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     Ok(async move {
         loop {
             let name = tokio::select! {
+                _ = hang_up.recv() => {
+                    // Full means that it is about to be read anyway.
+                    let _ = orders.try_send(Order::Reload);
+                    continue;
+                }
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
             };

@@ -4,7 +4,7 @@ mod network;
 
 use super::Exit;
 use crate::capture::{self, Kind, Outputs};
-use crate::config::Config;
+use crate::config::{self, Config, Loaded};
 use crate::media::{Waker, mailbox};
 use crate::ops::{CameraState, Figures, say};
 use crate::pairing::Identity;
@@ -32,13 +32,15 @@ enum Finding {
 use Finding::{Bad, Good, Note, Skipped};
 
 /// Looks at everything and prints one line each. A problem in one does not keep from the next.
-pub fn run(config: &Config, file: Option<&Path>, headless: bool) -> Exit {
+pub fn run(loaded: &Loaded, headless: bool) -> Exit {
+    let config = &loaded.config;
     let mut failed = false;
     let mut print = |what: &str, finding: Finding| {
         failed |= matches!(finding, Bad(_));
         say(line(what, &finding));
     };
-    print("configuration", configuration(file));
+    print("configuration", configuration(loaded.file.as_deref()));
+    print("set at the kiosk", settings(loaded));
     let identity = Identity::load_or_create(&config.data.folder);
     print(
         "identity",
@@ -73,6 +75,28 @@ fn line(what: &str, finding: &Finding) -> String {
 
 fn configuration(file: Option<&Path>) -> Finding {
     Good(file.map_or("no file: built-in defaults, environment and flags".into(), |path| path.display().to_string()))
+}
+
+/// What was set at the kiosk, and what of it counts.
+fn settings(loaded: &Loaded) -> Finding {
+    let path = config::settings::path(&loaded.config.data.folder);
+    match (&loaded.ignored, loaded.set_here()) {
+        (Some(error), _) => Bad(format!("does not count: {error}; mend or delete {}", path.display())),
+        (None, keys) if keys.is_empty() => Good("nothing".into()),
+        (None, keys) => Note(format!("{}: {} counts more than portal.toml", path.display(), keys.join(", "))),
+    }
+}
+
+/// What the settings page of a portal that runs shows of the network: the far end, and each server, a line each.
+pub(crate) fn network_lines(config: &Config) -> Vec<(bool, String)> {
+    let identity = Identity::load_or_create(&config.data.folder).ok();
+    let mut lines = vec![far_end(config, identity)];
+    lines.extend(network::findings(&config.link).into_iter().map(|(_, finding)| finding));
+    let words = |finding| match finding {
+        Good(words) | Note(words) | Skipped(words) => (true, words),
+        Bad(words) => (false, words),
+    };
+    lines.into_iter().map(words).collect()
 }
 
 fn pairing(config: &Config, identity: Option<&Identity>) -> Finding {

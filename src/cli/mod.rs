@@ -3,7 +3,7 @@
 //! `screen-portal` alone runs the portal. All commands share the flags of [`Settings`], which override the environment and the
 //! configuration file, so that scripts and test rigs can drive a portal without writing files.
 
-mod check;
+pub(crate) mod check;
 mod exit;
 mod service;
 mod settings;
@@ -80,19 +80,23 @@ impl Cli {
             Some(Command::Service(service)) => return service::run(service, &self.settings),
             _ => {}
         }
-        let Loaded { config, file } = self.load()?;
+        let loaded = self.load()?;
+        let Loaded { config, file, .. } = &loaded;
         match self.command.unwrap_or(Command::Run) {
             Command::Run => {
-                start_log(&config)?;
-                match &file {
+                start_log(config)?;
+                match file {
                     Some(path) => tracing::info!("configuration: {}", path.display()),
                     None => tracing::info!("configuration: no file, built-in defaults"),
                 }
+                if let Some(error) = &loaded.ignored {
+                    tracing::error!("what was set at the kiosk does not count: {error}");
+                }
                 panics::end_the_program();
                 let started = ending::begin(&config.data.folder, started);
-                end(portal::run(&config, self.settings.headless, started))
+                end(portal::run(&loaded, self.settings.headless, started))
             }
-            Command::Check => Ok(check::run(&config, file.as_deref(), self.settings.headless)),
+            Command::Check => Ok(check::run(&loaded, self.settings.headless)),
             // Need no configuration of this user's, so they were done before it was read.
             Command::Cameras => Ok(cameras()),
             Command::Service(service) => service::run(&service, &self.settings),
@@ -104,8 +108,8 @@ impl Cli {
                 Ok(Exit::Success)
             }
             Command::Demo { seconds, out } => {
-                start_log(&config)?;
-                let options = demo::Options { seconds, folder: out, base: config };
+                start_log(config)?;
+                let options = demo::Options { seconds, folder: out, base: config.clone() };
                 demo::run(&options).map(|()| Exit::Success).map_err(|error| (Exit::Demo, error.to_string()))
             }
         }

@@ -1,8 +1,9 @@
 //! Puts the sources of values together, in their order, and finds out whose fault an error is.
 
-use super::{Config, Error, Origin, SECTIONS, Section, file};
+use super::{Config, Error, Origin, SECTIONS, Section, file, settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Every environment variable that begins so must be known: a misspelt one is an error, not a surprise.
 pub const ENVIRONMENT_PREFIX: &str = "SCREEN_PORTAL_";
@@ -45,6 +46,9 @@ impl Flag {
     }
 }
 
+/// Who set what: section and key.
+pub type Origins = BTreeMap<(&'static str, &'static str), Origin>;
+
 /// A configuration that is complete and checked.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -52,9 +56,35 @@ pub struct Loaded {
     pub config: Config,
     /// The file that was used.
     pub file: Option<PathBuf>,
+    /// Who set what: section and key. What is not here has its built-in default.
+    pub origins: Origins,
+    /// Why what was set at the kiosk does not count, if it does not: a file that was damaged must not keep a portal from starting.
+    pub ignored: Option<Arc<Error>>,
+    /// Where all this was looked for, to look there again.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// The keys that count because they were set at the kiosk.
+    pub fn set_here(&self) -> Vec<String> {
+        let here = self.origins.iter().filter(|(_, origin)| settings::is_origin(origin, &self.config.data.folder));
+        here.map(|((section, key), _)| format!("{section}.{key}")).collect()
+    }
+
+    /// Who keeps a key from being set at the kiosk: the environment or a flag, which count more.
+    pub fn fixed_by(&self, section: &str, key: &str) -> Option<&Origin> {
+        let origin = self.origins.iter().find(|((s, k), _)| *s == section && *k == key).map(|(_, origin)| origin);
+        origin.filter(|origin| matches!(origin, Origin::Environment(_) | Origin::Flag(_)))
+    }
+
+    /// The files that would be read now: the operator's, if there is one, and the kiosk's own.
+    pub fn files(&self) -> [Option<PathBuf>; 2] {
+        [self.sources.file(), Some(settings::path(&self.config.data.folder))]
+    }
 }
 
 /// One value of one source, before it is known what type it should have.
+#[derive(Clone)]
 pub struct Entry {
     pub section: String,
     pub key: String,
@@ -87,10 +117,11 @@ impl Sources {
 
 impl Config {
     /// Built-in defaults, then the file (named by flag or by `SCREEN_PORTAL_CONFIG`, or the first one of `./portal.toml`,
-    /// `~/.config/screen-portal/portal.toml`, `/etc/screen-portal/portal.toml` that exists), then the environment, then flags.
+    /// `~/.config/screen-portal/portal.toml`, `/etc/screen-portal/portal.toml` that exists), then what was set at the kiosk
+    /// ([`settings`], in the data folder), then the environment, then flags.
     pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         let file = sources.file();
-        let mut entries = Vec::new();
+        let (mut entries, mut above) = (Vec::new(), Vec::new());
         if let Some(path) = &file {
             let contents = file::parse(path, &file::read(path)?)?;
             for (name, origin) in contents.sections {
@@ -102,20 +133,33 @@ impl Config {
             if let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX)
                 && name != file::VARIABLE
             {
-                entries.push(of_environment(name, rest, value)?);
+                above.push(of_environment(name, rest, value)?);
             }
         }
         for flag in &sources.flags {
-            entries.push(Entry {
+            above.push(Entry {
                 section: flag.section.clone(),
                 key: flag.key.clone(),
                 candidates: candidates(&flag.value),
                 origin: Origin::Flag(flag.name.clone()),
             });
         }
-        let mut config = merge(entries)?;
-        config.fill_in(&sources.environment);
-        Ok(Loaded { config, file })
+        let all = |between: Vec<Entry>| {
+            let entries = entries.iter().cloned().chain(between).chain(above.iter().cloned()).collect();
+            let (mut config, origins) = merge(entries)?;
+            config.fill_in(&sources.environment);
+            Ok::<_, Error>((config, origins))
+        };
+        // First without what was set at the kiosk: where that is kept is to be found out.
+        let without = all(Vec::new())?;
+        let set_here = settings::read(&without.0.data.folder);
+        let (with, ignored) =
+            match set_here.and_then(|set_here| if set_here.is_empty() { Ok(None) } else { all(set_here).map(Some) }) {
+                Ok(with) => (with, None),
+                Err(error) => (None, Some(Arc::new(error))),
+            };
+        let (config, origins) = with.unwrap_or(without);
+        Ok(Loaded { config, file, origins, ignored, sources: sources.clone() })
     }
 
     fn fill_in(&mut self, environment: &BTreeMap<String, String>) {
@@ -135,9 +179,10 @@ impl Config {
     }
 }
 
-fn merge(entries: Vec<Entry>) -> Result<Config, Error> {
+/// The values of all entries, the later before the earlier, checked.
+pub(super) fn merge(entries: Vec<Entry>) -> Result<(Config, Origins), Error> {
     let mut values = toml::Table::new();
-    let mut origins = BTreeMap::new();
+    let mut origins = Origins::new();
     for entry in entries {
         let section = section(&entry.section, entry.origin.clone())?;
         let keys = (section.keys)();
@@ -161,7 +206,7 @@ fn merge(entries: Vec<Entry>) -> Result<Config, Error> {
         key: invalid.key.into(),
         problem: invalid.problem,
     })?;
-    Ok(config)
+    Ok((config, origins))
 }
 
 fn section(name: &str, origin: Origin) -> Result<&'static Section, Error> {

@@ -1,21 +1,24 @@
 //! Configuration: one type per concept, one strict way from text to values.
 //!
 //! Each room has its own section, with its defaults and its checks; [`Config`] puts them together. Values come, each overriding the
-//! one before, from the built-in defaults, `portal.toml`, environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the
+//! one before, from the built-in defaults, `portal.toml`, what was set at the kiosk ([`settings`]), environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the
 //! command line; see [`Config::load`]. Nothing is guessed and nothing passed over: what is unknown or out of range is an error
 //! that names the key, where it stands, and what is allowed. `config/portal.toml` is the reference of every key.
 
+mod changes;
 mod error;
 mod fields;
 mod file;
 mod load;
 mod sections;
+pub mod settings;
 
+pub use changes::{Change, Effect, changes};
 pub use error::{Error, Origin};
-pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Sources};
+pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
 pub use sections::{Data, Log, LogFormat, Site};
 
-use crate::{capture, codec::encode, display, link, pairing, signaling, web};
+use crate::{capture, codec::encode, display, hours, link, operator, pairing, signaling, web};
 use serde::{Deserialize, Serialize};
 
 /// A value that the configuration cannot have.
@@ -74,6 +77,10 @@ sections! {
     pairing: pairing::Config,
     /// The window.
     display: display::Config,
+    /// When this place is open.
+    hours: hours::Config,
+    /// Who may use the keys.
+    operator: operator::Config,
     /// The status pages.
     status: web::Config,
     /// What is logged, and how.

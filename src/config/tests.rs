@@ -154,3 +154,46 @@ fn survives_being_written() {
     config.data.folder = "/data".into();
     assert_eq!(load(&toml::to_string(&config).unwrap(), &[], &[]).unwrap(), config);
 }
+
+/// What is set at the kiosk counts more than the file and less than environment and flags; it is kept apart, and a damaged one does not count.
+#[test]
+fn settings_of_the_kiosk_have_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portal.toml");
+    let text =
+        format!("# mine\n[site]\nname = \"file\"\n[display]\nrotate_deg = 90\n[data]\nfolder = {:?}\n", folder.path());
+    std::fs::write(&file, &text).unwrap();
+    let load = |flags: Vec<Flag>| {
+        let sources = Sources { file: Some(file.clone()), flags, ..Sources::default() };
+        Config::load(&sources).unwrap()
+    };
+    let before = load(Vec::new());
+    assert_eq!((before.config.site.name.as_str(), before.set_here()), ("file", vec![]));
+    settings::save(folder.path(), "site", "name", "kiosk".into()).unwrap();
+    settings::save(folder.path(), "display", "rotate_deg", toml::Value::Integer(180)).unwrap();
+    settings::save(folder.path(), "display", "rotate_deg", toml::Value::Integer(270)).unwrap();
+    let set = load(Vec::new());
+    assert_eq!((set.config.site.name.as_str(), set.config.display.rotate_deg), ("kiosk", 270));
+    assert_eq!(set.set_here(), ["display.rotate_deg", "site.name"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "the operator's file is as it was");
+    let flag = Flag::new("--site", "site", "name", "flag");
+    let flagged = load(vec![flag]);
+    assert_eq!(flagged.config.site.name, "flag");
+    assert_eq!(flagged.fixed_by("site", "name"), Some(&Origin::Flag("--site".into())));
+    assert_eq!(flagged.fixed_by("display", "rotate_deg"), None);
+    for (damaged, words) in [
+        ("[site", "settings.toml, line 1"),
+        ("[display]\nrotate_deg = 45", "0, 90, 180 or 270"),
+        ("[display]\nrotate_deg = \"x\"", "rotate_deg"),
+        ("[data]\nfolder = \"/elsewhere\"", "data.folder"),
+        ("[pairing]\nfar_end = \"AB\"", "pairing.far_end"),
+    ] {
+        std::fs::write(settings::path(folder.path()), damaged).unwrap();
+        let loaded = load(Vec::new());
+        assert_eq!(loaded.config, before.config, "{damaged}");
+        let ignored = loaded.ignored.unwrap().to_string();
+        assert!(ignored.contains(words), "{ignored}");
+        settings::save(folder.path(), "site", "name", "again".into()).unwrap();
+        assert_eq!(load(Vec::new()).config.site.name, "again", "{damaged}");
+    }
+}

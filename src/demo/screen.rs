@@ -126,6 +126,58 @@ impl Picture {
         writer.finish().map_err(|error| failed(error.to_string()))
     }
 
+    /// The same in another width, smaller, each pixel the mean of those that it stands for: as it is seen from further away.
+    pub fn scaled(&self, width: u32) -> Self {
+        let width = width.clamp(1, self.width.max(1));
+        let height = (self.height * width / self.width.max(1)).max(1);
+        let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
+        let part = |n: u32, of: u32, all: u32| (n * all / of) as usize..((n + 1) * all / of) as usize;
+        for y in 0..height {
+            for x in 0..width {
+                let (rows, columns) = (part(y, height, self.height), part(x, width, self.width));
+                let mut sums = [0_usize; 3];
+                for row in rows.clone() {
+                    for column in columns.clone() {
+                        let at = 3 * (row * self.width as usize + column);
+                        for (sum, colour) in sums.iter_mut().zip(&self.rgb[at..at + 3]) {
+                            *sum += usize::from(*colour);
+                        }
+                    }
+                }
+                let pixels = (rows.len() * columns.len()).max(1);
+                rgb.extend(sums.map(|sum| (sum / pixels) as u8));
+            }
+        }
+        Self::new(width, height, rgb)
+    }
+
+    /// Pictures of one size on one sheet, so many beside each other, with thin grey lines between.
+    pub fn sheet(pictures: &[Self], columns: usize) -> Option<Self> {
+        const LINE: usize = 4;
+        let first = pictures.first()?;
+        let (across, down) = (first.width as usize, first.height as usize);
+        let columns = columns.clamp(1, pictures.len());
+        let (width, height) =
+            (columns * (across + LINE) + LINE, pictures.len().div_ceil(columns) * (down + LINE) + LINE);
+        let mut rgb = vec![96; 3 * width * height];
+        for (n, picture) in pictures.iter().enumerate() {
+            let (left, top) = (LINE + n % columns * (across + LINE), LINE + n / columns * (down + LINE));
+            for (row, from) in picture.rgb.chunks_exact(3 * across).take(down).enumerate() {
+                let at = 3 * ((top + row) * width + left);
+                rgb[at..at + 3 * across].copy_from_slice(from);
+            }
+        }
+        Some(Self::new(width as u32, height as u32, rgb))
+    }
+
+    /// How bright each pixel is, 0 to 255, by the weights of BT.709.
+    pub fn luma(&self) -> impl Iterator<Item = u8> {
+        self.rgb.chunks_exact(3).map(|rgb| {
+            let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+            ((2126 * r + 7152 * g + 722 * b) / 10_000) as u8
+        })
+    }
+
     /// How much of it differs visibly from another picture of the same size, from 0 to 1.
     pub fn changed(&self, other: &Picture) -> f64 {
         let visible = |(a, b): (&[u8], &[u8])| a.iter().zip(b).any(|(a, b)| a.abs_diff(*b) > 12);
@@ -137,6 +189,18 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn from_further_away_it_is_the_mean() {
+        let rgb = [0, 0, 0, 100, 100, 100, 50, 50, 50, 50, 50, 50].repeat(2);
+        let picture = Picture::new(4, 2, rgb);
+        assert_eq!(picture.scaled(2), Picture::new(2, 1, vec![50; 6]));
+        assert_eq!(picture.scaled(4), picture);
+        assert_eq!(picture.luma().collect::<Vec<_>>(), [0, 100, 50, 50, 0, 100, 50, 50]);
+        let sheet = Picture::sheet(&[picture.clone(), picture.clone(), picture], 2).unwrap();
+        assert_eq!((sheet.width, sheet.height), (2 * 8 + 4, 2 * 6 + 4));
+        assert_eq!(Picture::sheet(&[], 2), None);
+    }
 
     #[test]
     fn change_is_a_share_of_the_pixels() {

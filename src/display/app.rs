@@ -10,7 +10,7 @@ use super::slates::SlatesPlugin;
 use super::stage::{Feed, StagePlugin};
 use super::wake::{HandedOver, WakePlugin};
 use super::window::WindowPlugin;
-use super::{Config, Error};
+use super::{Config, Error, Live};
 use crate::media::{Frame, Waker, mailbox};
 use crate::ops::{Command, Figures, View};
 use bevy::app::{
@@ -44,8 +44,8 @@ pub struct Inputs {
     pub commands: crossbeam_channel::Sender<Command>,
     /// Connected to the display when it runs.
     pub waker: Waker,
-    /// The name of this place.
-    pub site: String,
+    /// What is followed of the configuration, the one that [`run`] begins with included; who changes it wakes `waker`.
+    pub live: tokio::sync::watch::Receiver<Live>,
     /// Set (and `waker` woken) to end the display from outside.
     pub stop: Arc<AtomicBool>,
 }
@@ -92,7 +92,7 @@ struct Stop(Arc<AtomicBool>);
 pub(super) fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu, failure: Failure) -> App {
     let handed_over = HandedOver::default();
     let wake = WakePlugin::new(&inputs, handed_over.clone());
-    let Inputs { remote, self_view, view, figures, commands, site, stop, .. } = inputs;
+    let Inputs { remote, self_view, view, figures, commands, live, stop, .. } = inputs;
     let feed = Feed { remote, self_view, view: view.clone(), figures: figures.clone(), handed_over };
     let overlays = Overlays::new(config.overlays, config.self_view);
 
@@ -130,8 +130,8 @@ pub(super) fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu,
             wake,
             WindowPlugin { config: config.clone(), server },
             CanvasPlugin { rotation: config.rotation() },
-            OverlaysPlugin { view, figures: figures.clone(), site: site.clone(), overlays },
-            SlatesPlugin { site, worded: config.overlays },
+            OverlaysPlugin { view, figures: figures.clone(), live, overlays },
+            SlatesPlugin { worded: config.overlays },
             KeysPlugin,
             StagePlugin::new(feed, config),
             LossPlugin { figures, failure },

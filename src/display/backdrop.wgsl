@@ -7,7 +7,7 @@ struct Params {
     light: vec4<f32>,
     // The light's centre on the window from 0 to 1, one divided by its radius, the window's width divided by its height.
     centre: vec4<f32>,
-    // The direction of "down" on the window: turned with the canvas.
+    // The direction of "down" on the window: turned with the canvas. And the brightness from 0 to 1.
     down: vec4<f32>,
 }
 
@@ -35,5 +35,5 @@ fn fragment(in: Vertex) -> @location(0) vec4<f32> {
     let calm = mix(params.top.rgb, params.bottom.rgb, along) + params.light.rgb * (params.light.a * near * near);
     // A dark gradient shows bands in 8 bits; noise of one step hides them (interleaved gradient noise, Jimenez 2014).
     let noise = fract(52.9829189 * fract(dot(floor(in.position.xy), vec2(0.06711056, 0.00583715))));
-    return vec4(calm + vec3((noise - 0.5) / 255.0), 1.0);
+    return vec4(calm * params.down.w + vec3((noise - 0.5) / 255.0), 1.0);
 }

@@ -5,6 +5,7 @@
 
 use super::config::Rotation;
 use super::fit::{Area, Extent};
+use super::overlays::Followed;
 use bevy::camera::{CameraOutputMode, CameraUpdateSystems, ClearColorConfig, RenderTarget};
 use bevy::prelude::*;
 use bevy::render::render_resource::TextureFormat;
@@ -125,12 +126,14 @@ fn blank(size: Extent) -> Image {
 }
 
 fn follow_window(
+    live: Res<Followed>,
     mut canvas: ResMut<Canvas>,
     mut images: ResMut<Assets<Image>>,
     windows: Query<&Window, With<PrimaryWindow>>,
     mut cameras: Query<&mut RenderTarget, With<IsDefaultUiCamera>>,
 ) {
     let (Ok(window), Ok(mut target)) = (windows.single(), cameras.single_mut()) else { return };
+    canvas.bypass_change_detection().rotation = live.0.config.rotation();
     let size = Extent::new(window.physical_width(), window.physical_height()).turned(canvas.rotation);
     if size != canvas.size {
         canvas.size = size;

@@ -1,5 +1,6 @@
 //! What the display can be told, TOML section `[display]`.
 
+use super::Brightness;
 use crate::config::Invalid;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,14 @@ pub struct Config {
     pub hide_cursor: bool,
     /// When a finished picture goes to the monitor. Default: `auto`.
     pub present_mode: PresentMode,
+    /// Levels of brightness by the clock of `[hours]` `time_zone`, at most 24: `22:00 = 30` means 30 percent from then on, until the next one.
+    /// 5 to 100 percent. Default: none, always full.
+    pub dim: Vec<String>,
+    /// The program, with its arguments, that switches the monitor off outside opening hours, for instance `["cec-ctl", "--standby", "--to",
+    /// "0"]`; no shell is in between. Default: empty, which on X11 means the monitor's power saving (DPMS), on Wayland nothing.
+    pub standby_command: Vec<String>,
+    /// The program that switches it on again. Default: empty, as above.
+    pub wake_command: Vec<String>,
 }
 
 impl Default for Config {
@@ -54,6 +63,9 @@ impl Default for Config {
             overlays: true,
             hide_cursor: true,
             present_mode: PresentMode::Auto,
+            dim: Vec::new(),
+            standby_command: Vec::new(),
+            wake_command: Vec::new(),
         }
     }
 }
@@ -70,6 +82,9 @@ impl Config {
             let key = if self.position_x.is_some() { "position_y" } else { "position_x" };
             let problem = "missing: position_x and position_y only work together".to_owned();
             return Err(Invalid { key, problem });
+        }
+        if let Err(problem) = Brightness::parse(&self.dim) {
+            return Err(Invalid { key: "dim", problem });
         }
         if Rotation::from_degrees(self.rotate_deg).is_none() {
             let problem = format!("{} is not allowed: 0, 90, 180 or 270 degrees", self.rotate_deg);
@@ -161,6 +176,7 @@ mod tests {
         assert_eq!(key("height = 20000"), "height");
         assert_eq!(key("rotate_deg = 45"), "rotate_deg");
         assert_eq!(key("position_x = 5"), "position_y");
+        assert_eq!(key("dim = [\"22:00\"]"), "dim");
         assert!(toml::from_str::<Config>("fit = \"stretch\"").is_err());
         assert!(toml::from_str::<Config>("colour = 1").is_err());
     }

@@ -52,6 +52,16 @@ impl Pixels {
         true
     }
 
+    /// Takes light away: `brightness` from 0 to 1. Once for each picture.
+    pub fn dim(&mut self, brightness: f32) {
+        let part = (256.0 * brightness.clamp(0.0, 1.0)) as u16;
+        for pixel in self.bytes.chunks_exact_mut(4) {
+            for (colour, part) in pixel.iter_mut().zip([part, part, part, 256]) {
+                *colour = ((u16::from(*colour) * part) >> 8) as u8;
+            }
+        }
+    }
+
     /// The size of what was converted last.
     pub fn size(&self) -> Extent {
         self.size
@@ -72,6 +82,15 @@ impl Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dimmed_pixels_stay_opaque() {
+        let mut pixels = Pixels { size: Extent::new(2, 1), bytes: vec![255, 128, 0, 255, 10, 20, 30, 255] };
+        pixels.dim(1.0);
+        assert_eq!(pixels.bytes, [255, 128, 0, 255, 10, 20, 30, 255]);
+        pixels.dim(0.5);
+        assert_eq!(pixels.bytes, [127, 64, 0, 255, 5, 10, 15, 255]);
+    }
     use crate::media::{Colour, Exhausted, Format, Pool, Size};
 
     /// Red, green, blue and white at 75 %, BT.601 and BT.709, limited and full: Y, Cb, Cr by the matrices of the two recommendations.

@@ -64,6 +64,13 @@ impl Area {
         }
     }
 
+    /// As much to the right and down of it, as far as it stays within `extent`.
+    pub fn shifted(self, (right, down): (i32, i32), extent: Extent) -> Self {
+        let x = self.x.saturating_add_signed(right).min(extent.width.saturating_sub(self.width));
+        let y = self.y.saturating_add_signed(down).min(extent.height.saturating_sub(self.height));
+        Self { x, y, ..self }
+    }
+
     /// The part of it that lies within `extent`; `None` if there is none.
     pub fn clipped(self, extent: Extent) -> Option<Self> {
         let width = self.width.min(extent.width.saturating_sub(self.x));

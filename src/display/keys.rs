@@ -1,11 +1,14 @@
 //! The keys of a kiosk, and what each asks for.
 
-use super::overlays::Overlays;
+use super::overlays::{Followed, Overlays, Shown};
+use super::page::{Outcome, Page, Press};
 use super::window::Fullscreen;
-use crate::ops;
+use crate::operator::{Entered, Lock};
+use crate::ops::{self, Slate};
 use bevy::input::ButtonState;
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::prelude::*;
+use std::time::{Duration, Instant};
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,23 +21,29 @@ pub enum Action {
     SelfView,
     /// Show or hide the figures.
     Info,
+    /// The next camera.
+    NextCamera,
     /// Camera off and picture hidden, or back on.
     Privacy,
+    /// Show the settings page.
+    Settings,
     /// Show or hide the keys.
     Help,
-    /// Hide the figures and the keys.
+    /// Hide figures, keys and settings.
     CloseOverlays,
     /// End the program.
     Quit,
 }
 
 /// Keys and what they do, for the help overlay and the manual.
-pub const KEYS: [(&str, &str); 7] = [
+pub const KEYS: [(&str, &str); 9] = [
     ("R", "Connect again now"),
     ("F", "Fullscreen or window"),
     ("V", "Own picture on or off"),
+    ("C", "Next camera"),
     ("I", "Figures on or off"),
     ("P", "Privacy: camera and picture off"),
+    ("S", "Settings"),
     ("?", "These keys"),
     ("Ctrl + Q", "Quit"),
 ];
@@ -54,8 +63,10 @@ pub fn action(key: &Key, control: bool) -> Option<Action> {
         ("r", false) => Some(Action::Reconnect),
         ("f", false) => Some(Action::Fullscreen),
         ("v", false) => Some(Action::SelfView),
+        ("c", false) => Some(Action::NextCamera),
         ("i", false) => Some(Action::Info),
         ("p", false) => Some(Action::Privacy),
+        ("s", false) => Some(Action::Settings),
         ("?", false) => Some(Action::Help),
         _ => None,
     }
@@ -69,39 +80,177 @@ impl Commands {
     /// Tells the portal. When it is so far behind that its queue is full, the same key will be pressed again.
     pub fn send(&self, command: ops::Command) {
         if let Err(error) = self.0.try_send(command) {
-            tracing::warn!(?command, %error, "the portal does not take commands");
+            tracing::warn!(%error, "the portal does not take commands");
         }
     }
 }
+
+/// Who stands at the keys: whether they may, and where on the settings page they are.
+#[derive(Resource, Default)]
+pub struct Operator {
+    /// Asks for the PIN, if there is one.
+    pub lock: Lock,
+    /// Where somebody is on the settings page.
+    pub page: Page,
+    /// Whether the PIN that was entered last was wrong.
+    pub was_wrong: bool,
+    /// What is done when the PIN is right.
+    pending: Option<Action>,
+    /// A key that has to be held, and since when it is.
+    held: Option<(Key, Action, Instant)>,
+}
+
+/// So long a key is held, where that is wanted.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// Turns keys into actions.
 pub struct KeysPlugin;
 
 impl Plugin for KeysPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(PreUpdate, act.after(bevy::input::InputSystems));
+        app.init_resource::<Operator>().init_resource::<Asked>();
+        app.add_systems(PreUpdate, (listen, act).chain().after(bevy::input::InputSystems));
     }
 }
 
-fn act(
+/// Actions that are to be done in this update.
+#[derive(Resource, Default)]
+struct Asked(Vec<Action>);
+
+/// What somebody may do at any time: put overlays away, and switch the camera off. To switch it on again is the operator's business.
+fn is_free(action: Action, slate: Slate) -> bool {
+    match action {
+        Action::CloseOverlays => true,
+        Action::Privacy => slate != Slate::Private,
+        _ => false,
+    }
+}
+
+/// Keys to actions: through the settings page, the PIN and the holding.
+fn listen(
     mut keys: MessageReader<KeyboardInput>,
     pressed: Res<ButtonInput<KeyCode>>,
+    (live, shown): (Res<Followed>, Res<Shown>),
     commands: Res<Commands>,
+    mut operator: ResMut<Operator>,
+    mut overlays: ResMut<Overlays>,
+    mut asked: ResMut<Asked>,
+) {
+    let now = Instant::now();
+    let control = pressed.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
+    if live.is_changed() {
+        operator.lock.set_pin(live.0.operator.pin.clone());
+    }
+    for input in keys.read() {
+        let operator = &mut *operator;
+        if input.state == ButtonState::Released {
+            operator.held.take_if(|(key, ..)| *key == input.logical_key);
+            continue;
+        }
+        overlays.touch();
+        if overlays.settings() {
+            // A key that is held down goes on there: arrows, and the taking away of characters.
+            match press(&input.logical_key, control).map(|press| operator.page.press(press, &live.0)) {
+                Some(Outcome::Close) => overlays.close(),
+                Some(Outcome::Do(command)) => commands.send(command),
+                Some(Outcome::Stay) | None => {}
+            }
+            continue;
+        }
+        // Elsewhere a key that is held down must not toggle thirty times a second.
+        if input.repeat {
+            continue;
+        }
+        if operator.lock.is_asking(now) {
+            operator.enter(&input.logical_key, now, &mut asked);
+            continue;
+        }
+        let Some(action) = action(&input.logical_key, control) else { continue };
+        if live.0.operator.hold && action != Action::CloseOverlays {
+            operator.held = Some((input.logical_key.clone(), action, now));
+        } else {
+            operator.ask(action, shown.0.slate, now, &mut asked);
+        }
+    }
+    let held_long = |(.., since): &mut (Key, Action, Instant)| now.saturating_duration_since(*since) >= HOLD;
+    if let Some((_, action, _)) = operator.bypass_change_detection().held.take_if(held_long) {
+        operator.ask(action, shown.0.slate, now, &mut asked);
+    }
+}
+
+impl Operator {
+    /// Does it, or asks for the PIN first.
+    fn ask(&mut self, action: Action, slate: Slate, now: Instant, asked: &mut Asked) {
+        if is_free(action, slate) || self.lock.is_open(now) {
+            asked.0.push(action);
+        } else {
+            self.lock.ask(now);
+            (self.pending, self.was_wrong) = (Some(action), false);
+        }
+    }
+
+    /// A key while the PIN is asked for.
+    fn enter(&mut self, key: &Key, now: Instant, asked: &mut Asked) {
+        match key {
+            Key::Escape => self.lock.cancel(),
+            Key::Backspace => self.lock.take_back(now),
+            Key::Character(text) => {
+                let digit = text.chars().next().and_then(|character| character.to_digit(10));
+                let Some(digit) = digit.and_then(|digit| u8::try_from(digit).ok()) else { return };
+                match self.lock.digit(digit, now) {
+                    Entered::Right => asked.0.extend(self.pending.take()),
+                    Entered::Wrong => {
+                        self.was_wrong = true;
+                        tracing::warn!("a wrong PIN was entered at the kiosk");
+                    }
+                    Entered::More => self.was_wrong = false,
+                    Entered::Paused => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A key for the settings page.
+fn press(key: &Key, control: bool) -> Option<Press> {
+    Some(match key {
+        Key::ArrowUp => Press::Up,
+        Key::ArrowDown => Press::Down,
+        Key::ArrowLeft => Press::Left,
+        Key::ArrowRight => Press::Right,
+        Key::Enter => Press::Enter,
+        Key::Escape => Press::Escape,
+        Key::Backspace => Press::Backspace,
+        Key::Space => Press::Text(' '),
+        Key::Character(text) if !control => Press::Text(text.chars().next()?),
+        _ => return None,
+    })
+}
+
+fn act(
+    commands: Res<Commands>,
+    mut asked: ResMut<Asked>,
     mut overlays: ResMut<Overlays>,
     mut fullscreen: ResMut<Fullscreen>,
     mut exit: MessageWriter<AppExit>,
 ) {
-    let control = pressed.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
-    // A key that is held down must not toggle thirty times a second.
-    let fresh = keys.read().filter(|input| input.state == ButtonState::Pressed && !input.repeat);
-    for action in fresh.filter_map(|input| action(&input.logical_key, control)) {
+    if asked.0.is_empty() {
+        return;
+    }
+    for action in asked.0.drain(..) {
         tracing::debug!(?action, "key");
         match action {
             Action::Reconnect => commands.send(ops::Command::Reconnect),
             Action::Privacy => commands.send(ops::Command::TogglePrivacy),
+            Action::NextCamera => commands.send(ops::Command::NextCamera),
             Action::Fullscreen => fullscreen.toggle(),
             Action::SelfView => overlays.toggle_self_view(),
             Action::Info => overlays.toggle_info(),
+            Action::Settings => {
+                overlays.open_settings();
+                commands.send(ops::Command::ListCameras);
+            }
             Action::Help => overlays.toggle_help(),
             Action::CloseOverlays => overlays.close(),
             Action::Quit => {
@@ -115,6 +264,32 @@ fn act(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Presses keys while a PIN is set; what is done, and whether the PIN is asked for then.
+    #[test]
+    fn with_a_pin_nothing_but_privacy_is_free() {
+        let mut operator = Operator { lock: Lock::new("4711".into()), ..Operator::default() };
+        let now = Instant::now();
+        let mut asked = Asked::default();
+        operator.ask(Action::Privacy, Slate::Hidden, now, &mut asked);
+        assert_eq!(std::mem::take(&mut asked.0), [Action::Privacy]);
+        for action in [Action::Privacy, Action::Quit, Action::Settings, Action::Info, Action::Reconnect] {
+            operator.lock.close();
+            operator.ask(action, Slate::Private, now, &mut asked);
+            assert!(asked.0.is_empty() && operator.lock.is_asking(now), "{action:?}");
+            let type_in = |operator: &mut Operator, digits: &str, asked: &mut Asked| {
+                for digit in digits.chars() {
+                    operator.enter(&Key::Character(digit.to_string().into()), now, asked);
+                }
+            };
+            type_in(&mut operator, "0000", &mut asked);
+            assert!(asked.0.is_empty() && operator.was_wrong && operator.lock.is_asking(now));
+            operator.enter(&Key::Character("r".into()), now, &mut asked);
+            type_in(&mut operator, "4711", &mut asked);
+            assert_eq!(std::mem::take(&mut asked.0), [action]);
+            assert!(!operator.lock.is_asking(now));
+        }
+    }
 
     #[test]
     fn keys_do_what_the_help_says() {

@@ -15,10 +15,16 @@
 //! | [`reduce`], [`direct`] | what is done on the processor where there is no GPU |
 //! | [`canvas`] | where Bevy's UI paints words and figures, only when they change |
 //! | [`slates`], [`overlays`], [`keys`] | words, figures, keys |
+//! | [`page`], [`live`](Live) | the settings page as a model; what the display follows while it runs |
+//! | [`wear`], `brightness` | what spares the screen: less light by the clock, words that fade, a slow drift: pure |
+//! | [`power`] | the monitor's standby |
 //! | [`loss`] | a graphics device that fails |
 
+mod brightness;
 mod config;
 mod error;
+mod live;
+pub mod power;
 
 #[cfg(feature = "kiosk")]
 pub mod app;
@@ -37,6 +43,8 @@ pub mod loss;
 #[cfg(feature = "kiosk")]
 pub mod overlays;
 #[cfg(feature = "kiosk")]
+pub mod page;
+#[cfg(feature = "kiosk")]
 pub mod painter;
 #[cfg(feature = "kiosk")]
 pub mod planes;
@@ -53,18 +61,26 @@ pub mod slates;
 #[cfg(feature = "kiosk")]
 pub mod stage;
 #[cfg(feature = "kiosk")]
+mod stream;
+#[cfg(feature = "kiosk")]
 pub mod surface;
 #[cfg(feature = "kiosk")]
 pub mod wake;
+#[cfg(feature = "kiosk")]
+pub mod wear;
 #[cfg(feature = "kiosk")]
 pub mod window;
 
 #[cfg(all(test, feature = "kiosk"))]
 mod pixel_tests;
 #[cfg(all(test, feature = "kiosk"))]
+mod slate_tests;
+#[cfg(all(test, feature = "kiosk"))]
 mod window_tests;
 
 #[cfg(feature = "kiosk")]
 pub use app::{Inputs, run};
+pub use brightness::Brightness;
 pub use config::{Config, Fit, PresentMode, Rotation};
 pub use error::Error;
+pub use live::Live;

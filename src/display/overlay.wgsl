@@ -1,7 +1,7 @@
 // Words and figures, painted by Bevy's UI into a canvas of their own when they change, laid over the picture.
 
 struct Params {
-    // Canvas coordinate from 0 to 1 = (dot(x.xyz, (s, t, 1)), dot(y.xyz, (s, t, 1))).
+    // Canvas coordinate from 0 to 1 = (dot(x.xyz, (s, t, 1)), dot(y.xyz, (s, t, 1))). x.w: the brightness from 0 to 1.
     x: vec4<f32>,
     y: vec4<f32>,
 }
@@ -29,5 +29,5 @@ fn fragment(in: Vertex) -> @location(0) vec4<f32> {
     // The UI blends in linear light over nothing and stores sRGB(colour * alpha). We blend code values, which needs
     // sRGB(colour) * alpha. With sRGB close to the power 1 / 2.2 that is the stored value times alpha to the power 0.55.
     let stored = textureSampleLevel(canvas, nearest, in.at, 0.0);
-    return vec4(stored.rgb * sqrt(stored.a), stored.a);
+    return vec4(stored.rgb * (sqrt(stored.a) * params.x.w), stored.a);
 }

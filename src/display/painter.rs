@@ -40,12 +40,30 @@ pub struct Backdrop {
     pub centre: [f32; 2],
     /// Its radius, as a part of the window's height.
     pub radius: f32,
+    /// How much of its light all of it has, 0 to 1.
+    pub brightness: f32,
 }
 
 /// A canvas with words and figures, ready to be laid over.
 #[derive(Debug)]
 pub struct Overlay {
     group: wgpu::BindGroup,
+    params: wgpu::Buffer,
+    written: Option<[f32; 8]>,
+}
+
+impl Overlay {
+    /// Sets how the canvas lies on the window: which way is up, by how much it is shifted (parts of its width and height), and how bright it is.
+    pub fn aim(&mut self, queue: &wgpu::Queue, upright: Affine, shift: [f32; 2], brightness: f32) {
+        let [x, y] = [upright.x, upright.y];
+        let params = [x[0], x[1], x[2] - shift[0], brightness, y[0], y[1], y[2] - shift[1], 0.0];
+        if self.written != Some(params) {
+            let mut bytes = [0; 32];
+            put_floats(&mut bytes, &params);
+            queue.write_buffer(&self.params, 0, &bytes);
+            self.written = Some(params);
+        }
+    }
 }
 
 /// What is drawn, from back to front.
@@ -148,19 +166,9 @@ impl Painter {
         });
     }
 
-    /// A canvas as something to lay over. `view` must read code values as they are stored, without sRGB conversion.
-    pub fn overlay(&self, device: &wgpu::Device, view: &wgpu::TextureView, upright: Affine) -> Overlay {
-        let params = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("overlay parameters"),
-            size: 32,
-            usage: wgpu::BufferUsages::UNIFORM,
-            mapped_at_creation: true,
-        });
-        let [x, y] = [upright.x, upright.y];
-        let mut bytes = [0; 32];
-        put_floats(&mut bytes, &[x[0], x[1], x[2], 0.0, y[0], y[1], y[2], 0.0]);
-        params.slice(..).get_mapped_range_mut().copy_from_slice(&bytes);
-        params.unmap();
+    /// A canvas as something to lay over, to be aimed before it is drawn. `view` must read code values as they are stored, without sRGB conversion.
+    pub fn overlay(&self, device: &wgpu::Device, view: &wgpu::TextureView) -> Overlay {
+        let params = uniform_buffer(device, 32);
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("overlay"),
@@ -171,12 +179,12 @@ impl Painter {
                 entry(2, params.as_entire_binding()),
             ],
         });
-        Overlay { group }
+        Overlay { group, params, written: None }
     }
 
     /// Sets the background that the next [`Painter::draw`] uses.
     pub fn set_backdrop(&self, queue: &wgpu::Queue, backdrop: &Backdrop, window: Extent, upright: Affine) {
-        let Backdrop { top, bottom, light, strength, centre, radius } = *backdrop;
+        let Backdrop { top, bottom, light, strength, centre, radius, brightness } = *backdrop;
         let (s, t) = on_window(upright, centre);
         let aspect = window.width as f32 / window.height as f32;
         let vectors = [
@@ -184,7 +192,7 @@ impl Painter {
             [bottom[0], bottom[1], bottom[2], 0.0],
             [light[0], light[1], light[2], strength],
             [s, t, radius.max(0.01).recip(), aspect],
-            [upright.y[0], upright.y[1], upright.y[2], 0.0],
+            [upright.y[0], upright.y[1], upright.y[2], brightness],
         ];
         let mut bytes = [0; BACKDROP_BYTES as usize];
         for (to, vector) in bytes.chunks_exact_mut(16).zip(vectors) {

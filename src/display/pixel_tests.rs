@@ -4,7 +4,7 @@ use super::config::{Fit, Rotation};
 use super::fit::{Affine, Area, Extent, Placement, Sampling, place};
 use super::gpu::Gpu;
 use super::painter::{Backdrop, Painter, Scene};
-use super::planes::Planes;
+use super::planes::{Finish, Planes};
 use crate::media::{Colour, Exhausted, Format, Frame, Layout, Matrix, Plane, Pool, Range, Size};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ struct Bench {
     gpu: Gpu,
     painter: Painter,
     pool: Pool,
+    brightness: f32,
 }
 
 /// `None` where there is no Vulkan driver.
@@ -19,7 +20,7 @@ fn bench(software: bool) -> Option<Bench> {
     match Gpu::open() {
         Ok(gpu) => {
             let painter = Painter::new(&gpu.device, wgpu::TextureFormat::Rgba8Unorm, software);
-            Some(Bench { gpu, painter, pool: Pool::new(4) })
+            Some(Bench { gpu, painter, pool: Pool::new(4), brightness: 1.0 })
         }
         Err(error) => {
             println!("skipped: {error}");
@@ -59,7 +60,8 @@ impl Bench {
 
     /// Draws one picture and returns the pixels, row by row.
     fn picture(&mut self, planes: &mut Planes, placement: &Placement, window: Extent, radius: f32) -> Vec<[u8; 4]> {
-        planes.aim(&self.gpu.queue, placement, radius, self.painter.is_software());
+        let finish = Finish { radius, brightness: self.brightness };
+        planes.aim(&self.gpu.queue, placement, finish, self.painter.is_software());
         self.painter.prepare(&self.gpu.device, planes);
         let mut scene = Scene::default();
         if radius > 0.0 {
@@ -268,6 +270,7 @@ fn the_backdrop_turns_with_the_canvas() {
         strength: 0.0,
         centre: [0.5, 0.5],
         radius: 1.0,
+        brightness: 1.0,
     };
     let window = Extent::new(64, 64);
     for (rotation, darkest) in [
@@ -281,5 +284,23 @@ fn the_backdrop_turns_with_the_canvas() {
         let at = |x: usize, y: usize| pixels[y * 64 + x][1];
         assert!(at(darkest.0, darkest.1) < 20, "{rotation:?}");
         assert!(at(63 - darkest.0, 63 - darkest.1) > 230, "{rotation:?}");
+    }
+}
+
+#[test]
+fn less_light_is_less_of_every_colour() {
+    for software in [true, false] {
+        let Some(mut bench) = bench(software) else { return };
+        let (size, window) = (Size::new(64, 32), Extent::new(64, 32));
+        let frame = bench.frame(Format::i420(size), |x, _| [if x < 32 { 235 } else { 126 }, 128, 128]);
+        let mut planes = bench.upload(&frame);
+        let placement = place(size, Area::whole(window), window, Fit::Cover, Rotation::None, false);
+        for (brightness, wanted) in [(1.0, [255, 128]), (0.5, [128, 64]), (0.05, [13, 6])] {
+            bench.brightness = brightness;
+            let pixels = bench.picture(&mut planes, &placement, window, 0.0);
+            for (pixel, wanted) in [(pixels[8], wanted[0]), (pixels[56], wanted[1])] {
+                assert!(pixel[..3].iter().all(|seen| seen.abs_diff(wanted) <= 2), "{brightness}: {pixel:?} {wanted}");
+            }
+        }
     }
 }

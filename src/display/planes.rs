@@ -29,6 +29,20 @@ pub(super) struct DrawnAs {
     pub rounded: bool,
 }
 
+/// How a picture is finished.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Finish {
+    /// Radius of rounded corners in pixels, 0 for none.
+    pub radius: f32,
+    /// How much of its light it has, 0 to 1.
+    pub brightness: f32,
+}
+
+impl Finish {
+    /// Square, and as bright as it is.
+    pub const PLAIN: Self = Self { radius: 0.0, brightness: 1.0 };
+}
+
 impl Planes {
     /// Textures for pictures of the size of `format`.
     pub fn new(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, sampler: &wgpu::Sampler, format: Format) -> Self {
@@ -96,8 +110,9 @@ impl Planes {
         }
     }
 
-    /// Sets where and how the picture is drawn next. `radius` is that of rounded corners in pixels, 0 for none.
-    pub fn aim(&mut self, queue: &wgpu::Queue, placement: &Placement, radius: f32, software: bool) {
+    /// Sets where and how the picture is drawn next.
+    pub fn aim(&mut self, queue: &wgpu::Queue, placement: &Placement, finish: Finish, software: bool) {
+        let Finish { radius, brightness } = finish;
         // On real hardware bilinear costs nothing, gives the same luma at 1:1, and smoother chroma.
         let sampling = match placement.sampling {
             Sampling::Exact if !software => Sampling::Smooth,
@@ -115,7 +130,7 @@ impl Planes {
             weights,
             [luma, offset, 0.0, 0.0],
             [width, height, width.recip(), height.recip()],
-            [across, down, radius, 0.0],
+            [across, down, radius, brightness],
         ];
         for (to, from) in params.iter_mut().zip(vectors.iter().flatten()) {
             *to = *from;

@@ -25,9 +25,12 @@ pub fn stance(slate: Slate) -> Stance {
     match slate {
         Slate::Hidden => Stance::Show,
         Slate::Connecting | Slate::NoFarEnd | Slate::Paused => Stance::Await,
-        Slate::NotPaired | Slate::FarCameraMissing | Slate::FarPrivate | Slate::FarOff | Slate::Private => {
-            Stance::Refuse
-        }
+        Slate::NotPaired
+        | Slate::FarCameraMissing
+        | Slate::FarPrivate
+        | Slate::FarOff
+        | Slate::Closed
+        | Slate::Private => Stance::Refuse,
     }
 }
 
@@ -54,7 +57,9 @@ mod tests {
     #[test]
     fn a_private_slate_shows_no_picture_however_new() {
         let now = Instant::now();
-        for slate in [Slate::Private, Slate::FarPrivate, Slate::FarOff, Slate::FarCameraMissing, Slate::NotPaired] {
+        for slate in
+            [Slate::Private, Slate::Closed, Slate::FarPrivate, Slate::FarOff, Slate::FarCameraMissing, Slate::NotPaired]
+        {
             assert!(!shows_remote(slate, Some(now), now), "{slate:?}");
         }
         let camera = CameraState::Running { description: String::new() };

@@ -1,7 +1,7 @@
 //! Slates: what is seen instead of the far end, legible and calm from across a street.
 
 use super::canvas::{Block, Canvas};
-use super::overlays::{Fonts, Shown};
+use super::overlays::{Followed, Fonts, Shown};
 use super::painter::Backdrop;
 use crate::ops::{Slate, View};
 use bevy::prelude::*;
@@ -47,6 +47,10 @@ pub fn words(view: &View) -> Option<Words> {
         Slate::Paused => {
             ("One moment".to_owned(), format!("The picture from {} is paused.", far.unwrap_or("the other side")))
         }
+        Slate::Closed => {
+            let text = view.opening.clone().unwrap_or_else(|| "The picture comes back by itself.".to_owned());
+            ("Closed".to_owned(), text)
+        }
         Slate::Private => {
             ("Private".to_owned(), "Camera off: nothing is shown, nothing is sent. Press P to end it.".to_owned())
         }
@@ -63,7 +67,7 @@ pub fn backdrop(slate: Slate, since: Duration) -> Backdrop {
         Slate::Hidden | Slate::Connecting | Slate::Paused => (0x0b1c2c, 0x0a2f3a, 0x2fa5a0),
         Slate::NotPaired => (0x1d1a14, 0x33240f, 0xd9963a),
         Slate::NoFarEnd | Slate::FarCameraMissing => (0x10182c, 0x1a2748, 0x5b7fd6),
-        Slate::FarOff => (0x14161c, 0x202531, 0x707d99),
+        Slate::FarOff | Slate::Closed => (0x14161c, 0x202531, 0x707d99),
         Slate::FarPrivate | Slate::Private => (0x1a1228, 0x2a1a3e, 0xa06fce),
     };
     let round = (since.as_secs_f32() / ROUND.as_secs_f32()).fract() * std::f32::consts::TAU;
@@ -76,6 +80,7 @@ pub fn backdrop(slate: Slate, since: Duration) -> Backdrop {
         strength: 0.42 + 0.10 * (4.0 * round).sin(),
         centre,
         radius: 1.05,
+        brightness: 1.0,
     }
 }
 
@@ -85,8 +90,6 @@ fn rgb(hex: u32) -> [f32; 3] {
 
 /// Keeps the words of the slate.
 pub struct SlatesPlugin {
-    /// The name of this place, shown small.
-    pub site: String,
     /// Without words, only the background is shown.
     pub worded: bool,
 }
@@ -97,15 +100,15 @@ struct Root;
 struct Title;
 #[derive(Component)]
 struct Line;
-
-#[derive(Resource)]
-struct Site(String);
+/// The name of this place.
+#[derive(Component)]
+struct Place;
 
 impl Plugin for SlatesPlugin {
     fn build(&self, app: &mut App) {
         app.add_systems(Update, pace);
         if self.worded {
-            app.insert_resource(Site(self.site.clone())).add_systems(Startup, spawn).add_systems(Update, follow);
+            app.add_systems(Startup, spawn).add_systems(Update, (follow, name));
         }
     }
 }
@@ -114,7 +117,7 @@ const BRIGHT: Color = Color::srgb(0.95, 0.97, 0.98);
 const SOFT: Color = Color::srgba(0.90, 0.94, 0.97, 0.74);
 const FAINT: Color = Color::srgba(0.90, 0.94, 0.97, 0.50);
 
-fn spawn(mut commands: Commands, fonts: Res<Fonts>, site: Res<Site>) {
+fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
     let text = |font: &Handle<Font>, size, color| {
         (
             Text::default(),
@@ -149,7 +152,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>, site: Res<Site>) {
         ..default()
     };
     let root = commands.spawn((Root, root)).id();
-    let place = commands.spawn(place).insert(Text::new(site.0.clone())).id();
+    let place = commands.spawn(place).insert(Place).id();
     let words = commands.spawn(words).id();
     commands.entity(root).add_children(&[place, words]);
 }
@@ -180,6 +183,15 @@ fn follow(
     }
     *said = now;
     canvas.touch();
+}
+
+fn name(live: Res<Followed>, mut canvas: ResMut<Canvas>, mut places: Query<&mut Text, With<Place>>) {
+    if live.is_changed()
+        && let Ok(mut place) = places.single_mut()
+        && place.set_if_neq(Text::new(live.0.site.clone()))
+    {
+        canvas.touch();
+    }
 }
 
 fn pace(shown: Res<Shown>, pace: Res<super::wake::Pace>, mut settings: ResMut<WinitSettings>) {

@@ -5,17 +5,17 @@
 
 use super::canvas::Canvas;
 use super::config::{Config, Rotation};
-use super::direct::Pixels;
 use super::fit::{Affine, Area, Extent, place};
 use super::gpu::is_software;
-use super::overlays::{Overlays, Shown};
+use super::overlays::{Followed, Overlays, Shown};
 use super::painter::{Overlay, Painter, Scene};
-use super::planes::Planes;
+use super::planes::Finish;
 use super::privacy::{self, Stance};
-use super::reduce::Reducer;
+use super::stream::{Room, Stream};
 use super::surface::{Acquired, Surface};
 use super::wake::{HandedOver, SLATE_STEP};
-use super::{self_view, slates};
+use super::wear::{self, Look, Wear};
+use super::{Brightness, self_view, slates};
 use crate::media::{Frame, mailbox};
 use crate::ops::{CameraState, Figures, Slate, View};
 use bevy::prelude::*;
@@ -79,6 +79,10 @@ struct Wanted {
     repainted: bool,
     slate_painted: Slate,
     self_view: bool,
+    /// Whether somebody looks at figures, keys or settings.
+    panel: bool,
+    /// Another configuration than the stage has, if so.
+    config: Option<(Config, String)>,
 }
 
 fn extract(
@@ -86,7 +90,11 @@ fn extract(
     canvas: Extract<Res<Canvas>>,
     overlays: Extract<Res<Overlays>>,
     shown: Extract<Res<Shown>>,
+    live: Extract<Res<Followed>>,
 ) {
+    // Kept until there is a window that it can be used for.
+    let changed = live.is_changed().then(|| (live.0.config.clone(), live.0.time_zone.clone()));
+    let config = changed.or(wanted.config.take());
     *wanted = Wanted {
         canvas: Some(canvas.image()),
         canvas_size: canvas.size(),
@@ -94,6 +102,8 @@ fn extract(
         repainted: canvas.is_painting(),
         slate_painted: shown.0.slate,
         self_view: overlays.self_view(),
+        panel: overlays.any(),
+        config,
     };
 }
 
@@ -108,16 +118,6 @@ fn forget(mut stage: ResMut<Stage>) {
     stage.surface = None;
     stage.graphics = None;
     stage.redraw = true;
-}
-
-/// Pictures of one stream, on the device.
-#[derive(Debug, Default)]
-struct Stream {
-    reducer: Reducer,
-    /// One of the two, or none before the first picture.
-    planes: Option<Planes>,
-    pixels: Option<Pixels>,
-    arrived: Option<Instant>,
 }
 
 /// What is made once per device and format.
@@ -143,6 +143,10 @@ struct Stage {
     backdrop_drawn: Option<Instant>,
     inset_drawn: bool,
     slate: Slate,
+    /// Since when that slate is there.
+    slate_since: Instant,
+    wear: Wear,
+    look: Look,
     /// Pictures that arrived and still have to be counted as presented.
     pending: Option<Pending>,
 }
@@ -156,10 +160,10 @@ struct Pending {
 
 impl Stage {
     fn new(feed: Feed, config: Config) -> Self {
+        let started = Instant::now();
         Self {
             feed,
-            config,
-            started: Instant::now(),
+            started,
             window: None,
             surface: None,
             graphics: None,
@@ -167,7 +171,11 @@ impl Stage {
             backdrop_drawn: None,
             inset_drawn: false,
             slate: Slate::default(),
+            slate_since: started,
+            wear: Wear::new(levels(&config), "", started),
+            look: Look { brightness: 1.0, drift: (0, 0) },
             pending: None,
+            config,
         }
     }
 }
@@ -175,7 +183,7 @@ impl Stage {
 /// Shows what is to be seen now, if that differs from what is seen.
 fn show(
     mut stage: ResMut<Stage>,
-    wanted: Res<Wanted>,
+    mut wanted: ResMut<Wanted>,
     images: Res<RenderAssets<GpuImage>>,
     instance: Res<RenderInstance>,
     adapter: Res<RenderAdapter>,
@@ -189,6 +197,9 @@ fn show(
         (stage.surface, stage.redraw) = (None, true);
         return;
     };
+    if let Some((config, time_zone)) = wanted.config.take() {
+        stage.configure(config, &time_zone);
+    }
     if !stage.open(&instance, &adapter, device, &window) {
         return;
     }
@@ -210,6 +221,19 @@ struct Visible {
 }
 
 impl Stage {
+    /// Another configuration: what depends on it is made anew, and drawn at once.
+    fn configure(&mut self, config: Config, time_zone: &str) {
+        self.wear = Wear::new(levels(&config), time_zone, self.started);
+        if let Some(graphics) = &mut self.graphics {
+            // The words were laid out for another way up.
+            graphics.overlay = None;
+        }
+        if config.present_mode != self.config.present_mode {
+            self.surface = None;
+        }
+        (self.config, self.redraw) = (config, true);
+    }
+
     /// Makes or follows the window's surface. False while there is none.
     fn open(
         &mut self,
@@ -257,6 +281,10 @@ impl Stage {
         let surface = &self.surface.as_ref()?.1;
         let rotation = self.config.rotation();
         let canvas = surface.size().turned(rotation);
+        let look = self.wear.look(canvas.vmin(), Instant::now());
+        // What drifts is drawn again; a level that changes is followed by what is drawn anyway, each second at least.
+        self.redraw |= look != self.look;
+        self.look = look;
         let direct = (surface.takes_copies() && rotation == Rotation::None).then_some(surface.format());
         let (slate, camera) = {
             let view = self.feed.view.borrow();
@@ -271,7 +299,8 @@ impl Stage {
             let start = Instant::now();
             let size = frame.format.size;
             let captured = frame.captured;
-            let room = Room { area: Area::whole(canvas), fit: self.config.fit, direct };
+            let brightness = self.look.brightness;
+            let room = Room { area: Area::whole(canvas), fit: self.config.fit, direct, brightness };
             graphics.remote.put(&graphics.painter, device, queue, frame, room);
             let end = Instant::now();
             self.feed.figures.upload_time.record(end.saturating_duration_since(start), end);
@@ -283,7 +312,7 @@ impl Stage {
             graphics.own = Stream::default();
         } else if let Some(frame) = frame {
             let area = self_view::inset(frame.format.size, canvas).0;
-            let room = Room { area, fit: super::Fit::Cover, direct: None };
+            let room = Room { area, fit: super::Fit::Cover, direct: None, brightness: 1.0 };
             graphics.own.put(&graphics.painter, device, queue, frame, room);
         }
         Some((slate, camera))
@@ -343,6 +372,11 @@ impl Stage {
         let canvas = window.turned(rotation);
         let Graphics { painter, remote, own, overlay } = graphics;
         let software = painter.is_software();
+        let Look { brightness, drift } = self.look;
+        if slate != self.slate {
+            self.slate_since = now;
+        }
+        let slate_since = self.slate_since;
 
         let pixels = remote.pixels.as_ref().filter(|_| visible.remote);
         if let Some(pixels) = pixels {
@@ -351,21 +385,23 @@ impl Stage {
         let keep = pixels.is_some();
         let mut scene = Scene { keep, backdrop: !visible.remote, ..Scene::default() };
         if scene.backdrop {
-            let backdrop = slates::backdrop(slate, now.saturating_duration_since(self.started));
+            let mut backdrop = slates::backdrop(slate, now.saturating_duration_since(self.started));
+            backdrop.brightness = brightness;
             painter.set_backdrop(queue, &backdrop, window, Affine::upright(rotation));
         }
         if let (true, Some(planes)) = (visible.remote, &mut remote.planes) {
             let size = planes.format().size;
             let placement = place(size, Area::whole(canvas), canvas, self.config.fit, rotation, false);
-            planes.aim(queue, &placement, 0.0, software);
+            planes.aim(queue, &placement, Finish { radius: 0.0, brightness }, software);
             painter.prepare(device, planes);
             scene.picture = Some((planes, placement.area));
         }
         if let (true, Some(planes)) = (visible.own, &mut own.planes) {
             let size = planes.format().size;
             let (area, radius) = self_view::inset(size, canvas);
+            let area = area.shifted(drift, canvas);
             let placement = place(size, area, canvas, super::Fit::Cover, rotation, true);
-            planes.aim(queue, &placement, radius, software);
+            planes.aim(queue, &placement, Finish { radius, brightness }, software);
             painter.prepare(device, planes);
             scene.inset = Some((planes, placement.area));
         }
@@ -382,9 +418,15 @@ impl Stage {
                     format: Some(wgpu::TextureFormat::Rgba8Unorm),
                     ..Default::default()
                 });
-                *overlay = Some((id, painter.overlay(device, &view, Affine::upright(rotation))));
+                *overlay = Some((id, painter.overlay(device, &view)));
             }
-            scene.overlay = overlay.as_ref().map(|(_, overlay)| (overlay, area.on_window(canvas, rotation)));
+            if let Some((_, overlay)) = overlay {
+                // Panels are for those who have just asked for them; what a slate says, everybody has read after a while.
+                let bright = if wanted.panel { 1.0 } else { wear::words(now.saturating_duration_since(slate_since)) };
+                let shift = [drift.0 as f32 / canvas.width as f32, drift.1 as f32 / canvas.height as f32];
+                overlay.aim(queue, Affine::upright(rotation), shift, brightness * bright);
+                scene.overlay = Some((&*overlay, area.shifted(drift, canvas).on_window(canvas, rotation)));
+            }
         }
 
         let view = image.texture.create_view(&wgpu::TextureViewDescriptor::default());
@@ -412,47 +454,14 @@ impl Stage {
     }
 }
 
+fn levels(config: &Config) -> Brightness {
+    // Checked when the configuration was read.
+    Brightness::parse(&config.dim).unwrap_or_default()
+}
+
 /// How long a slate stands still.
 fn step(own_picture: bool) -> Duration {
     // Somebody looks at himself: smooth enough, still cheap. The wake-ups are those of his camera.
     let step = if own_picture { Duration::from_millis(66) } else { SLATE_STEP };
     step.saturating_sub(Duration::from_millis(8))
-}
-
-/// Where a stream's pictures are shown.
-#[derive(Clone, Copy, Debug)]
-struct Room {
-    area: Area,
-    fit: super::Fit,
-    /// The format of the window's images, where pictures that fit are copied into them.
-    direct: Option<wgpu::TextureFormat>,
-}
-
-impl Stream {
-    /// Copies a picture to the device. One of another size gets new textures at once: what is on the screen stays there until they are
-    /// drawn, and the old ones live until the device is done with them.
-    fn put(&mut self, painter: &Painter, device: &wgpu::Device, queue: &wgpu::Queue, frame: Arc<Frame>, room: Room) {
-        // Devices differ in how large a texture they can make; most pictures that we accept fit everywhere.
-        let most = device.limits().max_texture_dimension_2d;
-        let size = frame.format.size;
-        if !size.is_valid() || size.width > most || size.height > most {
-            tracing::debug!(%size, "a picture of this size cannot be shown");
-            return;
-        }
-        let frame = if painter.is_software() { self.reducer.reduce(frame, room.area, room.fit) } else { frame };
-        self.arrived = Some(Instant::now());
-        if let Some(format) = room.direct
-            && (frame.format.size.width, frame.format.size.height) == (room.area.width, room.area.height)
-            && self.pixels.get_or_insert_default().convert(&frame, format)
-        {
-            self.planes = None;
-            return;
-        }
-        self.pixels = None;
-        let planes = match self.planes.take() {
-            Some(planes) if planes.take(frame.format) => self.planes.insert(planes),
-            _ => self.planes.insert(painter.planes(device, frame.format)),
-        };
-        planes.upload(queue, &frame);
-    }
 }

@@ -13,7 +13,7 @@ struct Params {
     luma: vec4<f32>,
     // Luma width and height in samples, and one divided by each.
     size: vec4<f32>,
-    // Width and height of the area in pixels, radius of its corners in pixels, unused.
+    // Width and height of the area in pixels, radius of its corners in pixels, brightness from 0 to 1.
     area: vec4<f32>,
 }
 
@@ -89,12 +89,12 @@ fn fragment(in: Vertex) -> @location(0) vec4<f32> {
     );
     if !ROUNDED {
         // What is out of range is clamped as it is stored.
-        return vec4(rgb, 1.0);
+        return vec4(rgb * params.area.w, 1.0);
     }
     // Distance from the rounded rectangle's edge, in pixels; negative inside. A light line of 2 pixels lies on it.
     let corner = abs(in.pixel - 0.5 * params.area.xy) - (0.5 * params.area.xy - params.area.z);
     let distance = length(max(corner, vec2(0.0))) + min(max(corner.x, corner.y), 0.0) - params.area.z;
     let alpha = clamp(0.5 - distance, 0.0, 1.0);
     let line = 0.65 * clamp(distance + 2.5, 0.0, 1.0);
-    return vec4(mix(saturate(rgb), vec3(0.92, 0.95, 0.97), line) * alpha, alpha);
+    return vec4(mix(saturate(rgb), vec3(0.92, 0.95, 0.97), line) * (params.area.w * alpha), alpha);
 }

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::keys::Commands as PortalCommands;
+use super::overlays::Followed;
 use super::server::{Server, take_keyboard};
 use crate::ops;
 use bevy::prelude::*;
@@ -40,7 +41,15 @@ impl Plugin for WindowPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(Fullscreen(self.config.fullscreen))
             .insert_resource(Wanted { config: self.config.clone(), server: self.server })
-            .add_systems(Update, (keep, focus, close));
+            .add_systems(Update, (follow.before(keep), keep, focus, close));
+    }
+}
+
+/// Follows the configuration while it runs. A change of any of it is a wish for all of it: also what `F` had changed.
+fn follow(live: Res<Followed>, mut wanted: ResMut<Wanted>, mut fullscreen: ResMut<Fullscreen>) {
+    if live.is_changed() && wanted.bypass_change_detection().config != live.0.config {
+        wanted.config = live.0.config.clone();
+        fullscreen.0 = live.0.config.fullscreen;
     }
 }
 

@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// An X server that ends with the test.
-struct XServer(Child, String);
+pub(super) struct XServer(Child, pub(super) String);
 
 impl XServer {
-    fn start() -> Option<Self> {
+    pub(super) fn start(width: u32, height: u32) -> Option<Self> {
         let mut server = Command::new("Xvfb")
-            .args(["-screen", "0", "640x360x24", "-displayfd", "1", "-nolisten", "tcp"])
+            .args(["-screen", "0", &format!("{width}x{height}x24"), "-displayfd", "1", "-nolisten", "tcp"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -49,7 +49,7 @@ fn a_window_survives_what_happens_to_displays() {
     if let Err(error) = Gpu::open() {
         return println!("skipped: {error}");
     }
-    let Some(server) = XServer::start() else { return println!("skipped: Xvfb is not installed") };
+    let Some(server) = XServer::start(640, 360) else { return println!("skipped: Xvfb is not installed") };
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "display::window_tests::inside_a_window", "--ignored", "--nocapture"])
         .env("DISPLAY", &server.1)
@@ -125,7 +125,7 @@ fn inside_a_window() {
         figures: figures.clone(),
         commands,
         waker: waker.clone(),
-        site: "test".to_owned(),
+        live: tokio::sync::watch::channel(super::Live { site: "test".to_owned(), ..Default::default() }).1,
         stop: stop.clone(),
     };
     let presented = figures.clone();

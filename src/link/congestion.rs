@@ -33,6 +33,8 @@ use queue::Queue;
 use round_trip::RoundTrip;
 use rtc::interceptor::{ArrivalGroupAccumulator, BandwidthEstimator, EstimatorStats, PacketReport};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use trains::Trains;
 use trendline::{Trendline, Usage};
@@ -52,6 +54,8 @@ pub(super) struct Limits {
 pub(super) trait Estimator: BandwidthEstimator {
     /// What the path is thought to carry, in bits per second of RTP, repairs included.
     fn estimate_bps(&self) -> f64;
+    /// The operator allows another bitrate.
+    fn set_ceiling(&mut self, bps: f64);
     /// What came to be sent in the last quarter of a second, in bits per second.
     fn offered(&mut self, media_bps: f64, repairs_bps: f64);
     /// The window has kept packets from leaving for so long.
@@ -386,6 +390,10 @@ impl BandwidthEstimator for Controller {
 }
 
 impl Estimator for Controller {
+    fn set_ceiling(&mut self, bps: f64) {
+        self.limits.ceiling_bps = bps.max(self.limits.floor_bps);
+    }
+
     fn offered(&mut self, media_bps: f64, repairs_bps: f64) {
         let overshoot = (media_bps / OVERHEAD / self.target_bitrate()).clamp(1.0, MOST_OVERSHOOT);
         self.overshoot += OFFER_WEIGHT * (overshoot - self.overshoot);
@@ -438,12 +446,15 @@ impl Estimator for Controller {
 /// Tells others what the estimator within finds.
 pub(super) struct Published<E, F> {
     pub estimator: E,
+    /// What the operator allows now, in bits per second; may change at any time.
+    pub ceiling_bps: Arc<AtomicU32>,
     /// Called with the target in bits per second and the share of lost packets, after each report of the far end.
     pub publish: F,
 }
 
-impl<E: BandwidthEstimator, F: Fn(f64, f64) + Send + Sync> BandwidthEstimator for Published<E, F> {
+impl<E: Estimator, F: Fn(f64, f64) + Send + Sync> BandwidthEstimator for Published<E, F> {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        self.estimator.set_ceiling(f64::from(self.ceiling_bps.load(Relaxed)));
         self.estimator.on_reports(now, reports);
         let stats = self.estimator.stats();
         (self.publish)(self.estimator.target_bitrate(), stats.packet_loss.unwrap_or(0.0));
@@ -461,6 +472,10 @@ impl<E: BandwidthEstimator, F: Fn(f64, f64) + Send + Sync> BandwidthEstimator fo
 impl<E: Estimator, F: Fn(f64, f64) + Send + Sync> Estimator for Published<E, F> {
     fn estimate_bps(&self) -> f64 {
         self.estimator.estimate_bps()
+    }
+
+    fn set_ceiling(&mut self, bps: f64) {
+        self.estimator.set_ceiling(bps);
     }
 
     fn offered(&mut self, media_bps: f64, repairs_bps: f64) {

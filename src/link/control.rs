@@ -3,8 +3,10 @@
 //!
 //! The far end is pinned, so these come from a known party; they are still read with limits.
 
+use crate::hours::Announced;
 use crate::ops::FarCamera;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Longer messages are not read.
 pub(super) const MAX_BYTES: usize = 1024;
@@ -19,8 +21,14 @@ pub(super) enum Message {
     Presence {
         /// The name of the speaker's place, for people.
         site: String,
-        /// The speaker's camera.
+        /// The speaker's camera. What older versions do not know is written as the nearest that they do.
         camera: FarCamera,
+        /// The same exactly, where `camera` is not; only on the wire.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_understood")]
+        exactly: Option<FarCamera>,
+        /// The speaker's opening hours, now and then.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_understood")]
+        hours: Option<Vec<Announced>>,
     },
     /// To be answered at once.
     Ping {
@@ -40,15 +48,27 @@ pub(super) enum Message {
     Goodbye,
 }
 
+/// What a newer version says and we do not understand is left out, not the whole message with it.
+fn if_understood<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
 impl Message {
+    /// Who we are.
+    pub fn presence(site: &str, camera: FarCamera, hours: Option<Vec<Announced>>) -> Self {
+        Self::Presence { site: site.to_owned(), camera, exactly: None, hours }
+    }
+
     /// Reads a message from the far end; `None` for what is too long or not one of ours (a newer version may know more).
     pub fn read(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > MAX_BYTES {
             return None;
         }
         let mut message = serde_json::from_slice(bytes).ok()?;
-        if let Self::Presence { site, .. } = &mut message {
+        if let Self::Presence { site, camera, exactly, .. } = &mut message {
             *site = clean(site);
+            *camera = exactly.take().unwrap_or(*camera);
         }
         Some(message)
     }
@@ -56,7 +76,11 @@ impl Message {
     /// The message as it is sent.
     pub fn write(&self) -> String {
         let message = match self {
-            Self::Presence { site, camera } => &Self::Presence { site: clean(site), camera: *camera },
+            Self::Presence { site, camera, hours, .. } => {
+                let (known, exactly) = (camera.known_to_all(), Some(*camera));
+                let exactly = exactly.filter(|exactly| *exactly != known);
+                &Self::Presence { site: clean(site), camera: known, exactly, hours: hours.clone() }
+            }
             other => other,
         };
         // Plain data without maps: serialising it cannot fail.
@@ -78,7 +102,8 @@ mod tests {
     #[test]
     fn there_and_back() {
         for message in [
-            Message::Presence { site: "Oslo, entrée".into(), camera: FarCamera::Private },
+            Message::presence("Oslo, entrée", FarCamera::Private, None),
+            Message::presence("Oslo", FarCamera::Closed, Some(serde_json::from_str("[[1,2,3600]]").unwrap())),
             Message::Ping { sent_us: u64::MAX },
             Message::Pong { ping_us: 1, received_us: 2, sent_us: 3 },
             Message::Goodbye,
@@ -89,12 +114,30 @@ mod tests {
 
     #[test]
     fn names_are_made_harmless() {
-        let hostile =
-            Message::Presence { site: format!("\u{1b}[2J\n{}", "é".repeat(500)), camera: FarCamera::Running };
+        let hostile = Message::presence(&format!("\u{1b}[2J\n{}", "é".repeat(500)), FarCamera::Running, None);
         let json = serde_json::to_string(&hostile).unwrap();
         assert_eq!(Message::read(json.as_bytes()), None, "too long");
         let Some(Message::Presence { site, .. }) = Message::read(hostile.write().as_bytes()) else { panic!() };
         assert_eq!(site, format!("[2J{}", "é".repeat(61)));
+    }
+
+    #[test]
+    fn older_and_newer_versions_understand_what_they_can() {
+        let closed = Message::presence("Oslo", FarCamera::Closed, None).write();
+        assert!(closed.contains(r#""camera":"private""#) && closed.contains(r#""exactly":"closed""#), "{closed}");
+        let newer =
+            r#"{"type":"presence","site":"Oslo","camera":"private","exactly":"asleep","hours":"soon","mood":1}"#;
+        assert_eq!(Message::read(newer.as_bytes()), Some(Message::presence("Oslo", FarCamera::Private, None)));
+        let older = r#"{"type":"presence","site":"Oslo","camera":"running"}"#;
+        assert_eq!(Message::read(older.as_bytes()), Some(Message::presence("Oslo", FarCamera::Running, None)));
+    }
+
+    #[test]
+    fn the_longest_presence_can_be_read() {
+        let hours = ["[253402207200,253402207200,-93599]"; crate::hours::MOST_ANNOUNCED].join(",");
+        let hours = serde_json::from_str(&format!("[{hours}]")).unwrap();
+        let longest = Message::presence(&"𝕆".repeat(64), FarCamera::Closed, Some(hours));
+        assert_eq!(Message::read(longest.write().as_bytes()), Some(longest));
     }
 
     proptest! {

@@ -28,7 +28,7 @@
 //! | `congestion` | how fast to send (pure) |
 //! | `clock_offset`, `capture_time` | how old a picture is |
 //! | `dependency` | what a picture refers to, and what of it the far end has |
-//! | `sdp`, `control`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
+//! | `sdp`, `control`, `own`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
 //! | `ice` | STUN, TURN over UDP, TCP and TLS, ICE-TCP: a path through address translation and firewalls |
 //!
 //! Queues: packets to the network wait in the pacer; while more than 40 ms of them do, pictures wait in the encoder's queue of one, and
@@ -59,6 +59,7 @@ mod interceptors;
 mod media_engine;
 mod nack;
 mod outgoing;
+mod own;
 mod packetizer;
 mod peer;
 #[cfg(test)]
@@ -92,13 +93,16 @@ pub use ice::survey::{Answer, Mapping, Refusal, Survey, Surveyed, survey};
 pub use status::Status;
 
 use crate::codec::AccessUnit;
+use crate::hours::Announced;
 use crate::media::PortalClock;
 use crate::ops::{FarCamera, Figures, LinkState, Slate};
 use crate::pairing::{Fingerprint, Identity};
 use crate::signaling;
+use own::{Introductions, Own};
 use session::{Inputs, Session};
 use state::Role;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -179,17 +183,11 @@ enum Command {
     Close,
 }
 
-/// Our own side, as the far end is to see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Own {
-    camera: FarCamera,
-    private: bool,
-}
-
 /// The running link. Dropping it ends everything at once, without a goodbye.
 pub struct Link {
     commands: mpsc::Sender<Command>,
     own: watch::Sender<Own>,
+    ceiling_bps: Arc<AtomicU32>,
     task: JoinHandle<()>,
 }
 
@@ -202,7 +200,8 @@ pub fn start(
     site: String,
 ) -> Result<Link, Error> {
     let (commands, commands_out) = mpsc::channel(COMMANDS);
-    let (own, own_out) = watch::channel(Own { camera: FarCamera::Unknown, private: false });
+    let (own, own_out) = watch::channel(Own::new(site));
+    let ceiling_bps = Arc::new(AtomicU32::new(ports.ceiling_bps));
     let task = match far_end {
         None => tokio::spawn(unpaired(ports, commands_out)),
         Some(far_end) => {
@@ -210,7 +209,7 @@ pub fn start(
             let setup = peer::Setup {
                 ice: Arc::new(ice::Ice::new(&config)?),
                 config,
-                ceiling_bps: ports.ceiling_bps,
+                ceiling_bps: ceiling_bps.clone(),
                 certificate: certificate(identity)?,
                 pinned: far_end,
                 clock: ports.clock,
@@ -224,10 +223,10 @@ pub fn start(
             // Both ends come to the same result, so they never offer at the same time.
             let role = if identity.fingerprint() < far_end { Role::Offers } else { Role::Answers };
             let inputs = Inputs { commands: commands_out, peer_events };
-            tokio::spawn(Session::run(Arc::new(setup), role, ports, site, own_out, inputs))
+            tokio::spawn(Session::run(Arc::new(setup), role, ports, Introductions::new(own_out), inputs))
         }
     };
-    Ok(Link { commands, own, task })
+    Ok(Link { commands, own, ceiling_bps, task })
 }
 
 fn certificate(identity: &Identity) -> Result<RTCCertificate, Error> {
@@ -273,9 +272,29 @@ impl Link {
         self.set_own(|own| own.private = private);
     }
 
-    fn set_own(&self, set: impl Fn(&mut Own)) {
+    /// Outside opening hours: nothing is sent, and the far end is told why. The connection stays, so that it opens at once.
+    pub fn set_closed(&self, closed: bool) {
+        self.set_own(|own| own.closed = closed);
+    }
+
+    /// Our opening hours, for the far end, which is told them again and again.
+    pub fn set_hours(&self, hours: Vec<Announced>) {
+        self.set_own(|own| own.hours = Some(hours));
+    }
+
+    /// The most that is sent from now on, in bits per second: see [`Ports::ceiling_bps`].
+    pub fn set_ceiling_bps(&self, bps: u32) {
+        self.ceiling_bps.store(bps, Relaxed);
+    }
+
+    /// The name of this place, for the far end.
+    pub fn set_site(&self, site: String) {
+        self.set_own(|own| own.site = site);
+    }
+
+    fn set_own(&self, set: impl FnOnce(&mut Own)) {
         self.own.send_if_modified(|own| {
-            let before = *own;
+            let before = own.clone();
             set(own);
             *own != before
         });

@@ -25,7 +25,7 @@ use crate::media::PortalClock;
 use crate::ops::Figures;
 use crate::pairing::Fingerprint;
 use candidates::Candidates;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -67,7 +67,7 @@ pub(super) struct Setup {
     pub config: Config,
     pub ice: Arc<Ice>,
     /// The most that is sent, in bits per second.
-    pub ceiling_bps: u32,
+    pub ceiling_bps: Arc<AtomicU32>,
     pub certificate: RTCCertificate,
     pub pinned: Fingerprint,
     pub clock: PortalClock,
@@ -271,13 +271,15 @@ async fn close(connection: Arc<dyn PeerConnection>) {
 async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerConnection>, Error> {
     let config = &setup.config;
     let (figures, on_target_bps) = (setup.figures.clone(), setup.on_target_bps.clone());
+    let ceiling_bps = setup.ceiling_bps.load(Ordering::Relaxed);
     let limits = Limits {
-        floor_bps: f64::from(config.min_bps.min(setup.ceiling_bps)),
+        floor_bps: f64::from(config.min_bps.min(ceiling_bps)),
         start_bps: start_bps(setup),
-        ceiling_bps: f64::from(setup.ceiling_bps),
+        ceiling_bps: f64::from(ceiling_bps),
     };
     let estimator = Published {
         estimator: Controller::new(limits),
+        ceiling_bps: setup.ceiling_bps.clone(),
         publish: move |target_bps: f64, loss: f64| {
             figures.outgoing.target_bps.set(target_bps as u64);
             figures.outgoing.loss_ppm.set((loss * 1e6) as u64);
@@ -338,7 +340,8 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
 /// Where the estimate begins. What the last connection found is believed where it is less: most often the path is the same, and if
 /// it has become a better one, that shows within a second.
 fn start_bps(setup: &Setup) -> f64 {
-    let configured = f64::from(setup.ceiling_bps) * f64::from(setup.config.start_percent) / 100.0;
+    let configured =
+        f64::from(setup.ceiling_bps.load(Ordering::Relaxed)) * f64::from(setup.config.start_percent) / 100.0;
     match setup.figures.outgoing.estimate_bps.get() {
         0 => configured,
         known => configured.min(known as f64),

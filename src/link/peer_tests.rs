@@ -34,7 +34,7 @@ fn end(identity: &Identity, pinned: Fingerprint) -> End {
     let provider = rtc::crypto::default_provider().unwrap();
     let setup = Setup {
         ice: Arc::new(Ice::new(&Config::default()).unwrap()),
-        ceiling_bps: 2_500_000,
+        ceiling_bps: Arc::new(2_500_000.into()),
         config: Config { addresses: vec![[127, 0, 0, 1].into()], ..Default::default() },
         certificate: RTCCertificate::from_pem(&identity.pem(), provider.crypto()).unwrap(),
         pinned,
@@ -136,7 +136,7 @@ async fn the_first_word_is_heard() {
     let (offering, answering) = (Peer::new(&a.setup, 1).await.unwrap(), Peer::new(&b.setup, 1).await.unwrap());
     let answer = answering.answer(offering.offer().await.unwrap()).await.unwrap();
     offering.accept(answer).await.unwrap();
-    let word = |site: &str| control::Message::Presence { site: site.into(), camera: FarCamera::Running };
+    let word = |site: &str| control::Message::presence(site, FarCamera::Running, None);
     b.until(Event::ChannelOpen).await;
     answering.say(&word("Turin")).await;
     // What a says when it is told that it may is all that it says.

@@ -3,11 +3,13 @@
 use super::ice::trickle::Early;
 use super::incoming::Delivery;
 use super::outgoing::{self, Path};
+use super::own::Introductions;
 use super::peer::{self, Peer, Setup};
 use super::sleep::SleepWatch;
 use super::state::{Action, Event, Machine, Role};
-use super::{Command, Error, Own, Ports, Status, addresses, control, sdp};
-use crate::ops::{self, FarCamera, Figures};
+use super::{Command, Error, Ports, Status, addresses, control, sdp};
+use crate::hours::Announced;
+use crate::ops::{self, Figures};
 use crate::signaling::{self, Goodbye, Message};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -36,8 +38,7 @@ pub(super) struct Session {
     machine: Machine,
     role: Role,
     ports: Ports,
-    site: String,
-    own: watch::Receiver<Own>,
+    own: Introductions,
     /// Connections that are made, and the tasks that are making some.
     peers: HashMap<u64, Arc<Peer>>,
     making: HashMap<u64, AbortHandle>,
@@ -53,6 +54,7 @@ pub(super) struct Session {
     arrived: Last,
     addresses: Vec<IpAddr>,
     far_site: Option<String>,
+    far_hours: Option<Vec<Announced>>,
     /// The way that packets take, looked at once a second.
     ways: Option<ops::Path>,
     shown: Status,
@@ -82,14 +84,7 @@ pub(super) struct Inputs {
 
 impl Session {
     /// Runs until it is told to close.
-    pub async fn run(
-        setup: Arc<Setup>,
-        role: Role,
-        mut ports: Ports,
-        site: String,
-        own: watch::Receiver<Own>,
-        mut inputs: Inputs,
-    ) {
+    pub async fn run(setup: Arc<Setup>, role: Role, mut ports: Ports, own: Introductions, mut inputs: Inputs) {
         let (made, mut makings) = mpsc::channel(8);
         let (paths, paths_out) = watch::channel(None);
         // Only this task reads from it, so an empty one takes its place in the ports.
@@ -106,7 +101,6 @@ impl Session {
             setup,
             role,
             ports,
-            site,
             own,
             peers: HashMap::new(),
             making: HashMap::new(),
@@ -120,6 +114,7 @@ impl Session {
             arrived: Last::default(),
             addresses: Vec::new(),
             far_site: None,
+            far_hours: None,
             ways: None,
             shown: Status::default(),
         };
@@ -202,7 +197,8 @@ impl Session {
 
     /// Tells the rest of the portal if something has changed.
     fn show(&mut self) {
-        let status = Status { far_site: self.far_site.clone(), path: self.ways, ..self.machine.status(Instant::now()) };
+        let (far_site, far_hours) = (self.far_site.clone(), self.far_hours.clone());
+        let status = Status { far_site, far_hours, path: self.ways, ..self.machine.status(Instant::now()) };
         if status != self.shown {
             if status.state != self.shown.state {
                 tracing::info!(state = ?status.state, slate = ?status.slate, trouble = status.trouble, "link");
@@ -275,9 +271,13 @@ impl Session {
             peer::Event::Path(found) => self.handle(Event::Path(id, found)).await,
             peer::Event::Closed(reason) => self.handle(Event::Closed(id, reason.into())).await,
             peer::Event::Candidate(candidate) => self.say_candidate(id, candidate),
-            peer::Event::ChannelOpen => self.introduce().await,
-            peer::Event::Control(control::Message::Presence { site, camera }) => {
+            peer::Event::ChannelOpen => {
+                self.own.begin_anew();
+                self.introduce().await;
+            }
+            peer::Event::Control(control::Message::Presence { site, camera, hours, .. }) => {
                 self.far_site = (!site.is_empty()).then_some(site);
+                self.far_hours = hours.or(self.far_hours.take());
                 self.handle(Event::FarCamera(camera)).await;
             }
             peer::Event::Control(control::Message::Goodbye) => self.handle(Event::Bye(Goodbye::Off)).await,
@@ -309,27 +309,26 @@ impl Session {
     }
 
     async fn own_changed(&mut self) {
-        let private = self.own.borrow_and_update().private;
-        self.handle(Event::Private(private)).await;
-        self.choose_path();
-        self.introduce().await;
-        if !private {
-            (self.ports.on_keyframe_request)();
+        if self.own.take_news() {
+            self.handle(Event::Private(self.own.is_shut())).await;
+            self.choose_path();
+            if !self.own.is_shut() {
+                (self.ports.on_keyframe_request)();
+            }
         }
+        self.introduce().await;
     }
 
     /// Says who we are and whether there is something to see.
-    async fn introduce(&self) {
-        let Own { camera, private } = *self.own.borrow();
-        let camera = if private { FarCamera::Private } else { camera };
-        if let Some(peer) = self.used() {
-            peer.say(&control::Message::Presence { site: self.site.clone(), camera }).await;
+    async fn introduce(&mut self) {
+        if let Some(peer) = self.used().cloned() {
+            peer.say(&self.own.message()).await;
         }
     }
 
-    /// While our camera is private, nothing is sent, whatever the encoder still has.
+    /// While we are private or closed, nothing is sent, whatever the encoder still has.
     fn choose_path(&self) {
-        let path = self.path.clone().filter(|_| !self.own.borrow().private);
+        let path = self.path.clone().filter(|_| !self.own.is_shut());
         self.paths.send_replace(path);
     }
 

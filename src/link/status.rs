@@ -1,5 +1,6 @@
 //! What the link tells the rest of the portal.
 
+use crate::hours::Announced;
 use crate::ops::{FarCamera, LinkState, Path, Slate};
 
 /// The link, for the display and the operator. Told whenever it changes.
@@ -15,6 +16,8 @@ pub struct Status {
     pub far_site: Option<String>,
     /// One line for the operator about the last thing that went wrong, while the link is not live.
     pub trouble: Option<String>,
+    /// The far end's opening hours, once it told us. Untrusted: see [`Announced::read`].
+    pub far_hours: Option<Vec<Announced>>,
     /// The way that packets take, while there is a connection and it is known.
     pub path: Option<Path>,
 }

@@ -10,7 +10,7 @@
 //! | the slate says | what counts |
 //! |---|---|
 //! | connecting, no far end, paused | the gap up to the slate as a freeze, if it is long enough; the slate's time as *interrupted* |
-//! | the far end's camera is missing, private or off; ours is private; not paired | nothing: that is on purpose, or known to be no matter of the link |
+//! | the far end's camera is missing, private or off; ours is private; closed; not paired | nothing: that is on purpose, or known to be no matter of the link |
 //!
 //! Frozen and interrupted time together are what a browser would call frozen.
 
@@ -72,7 +72,12 @@ impl Freezes {
                 return None;
             }
             Slate::Connecting | Slate::NoFarEnd | Slate::Paused => true,
-            Slate::NotPaired | Slate::FarCameraMissing | Slate::FarPrivate | Slate::FarOff | Slate::Private => false,
+            Slate::NotPaired
+            | Slate::FarCameraMissing
+            | Slate::FarPrivate
+            | Slate::FarOff
+            | Slate::Closed
+            | Slate::Private => false,
         };
         self.cover = Some(Cover { interrupts, since: now });
         let since = self.seen.take()?;

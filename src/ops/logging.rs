@@ -4,11 +4,11 @@ use super::{CameraState, Figures, LinkState, Snapshot, View, Words};
 use crate::config::{Log, LogFormat};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Between two lines that say how the portal does.
 pub const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -33,7 +33,9 @@ pub enum Error {
 
 /// Starts the log, on the standard error output. `rust_log` is the value of the variable RUST_LOG, which overrides the level.
 pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
-    let directives = match rust_log.filter(|directives| !directives.trim().is_empty()) {
+    let rust_log = rust_log.filter(|directives| !directives.trim().is_empty());
+    let is_fixed = rust_log.is_some();
+    let directives = match rust_log {
         Some(directives) => directives.to_owned(),
         None => directives(&config.level),
     };
@@ -48,11 +50,39 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     match config.format {
         LogFormat::Human => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colours).with_target(false).finish().try_init()?;
+            let builder = builder.with_ansi(colours).with_target(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.finish().try_init()?;
+            keep(is_fixed, move |filter| handle.reload(filter));
         }
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.finish().try_init()?;
+            keep(is_fixed, move |filter| handle.reload(filter));
+        }
     }
     Ok(())
+}
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// How the level of the running log is changed; nobody's while RUST_LOG says it.
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+fn keep(is_fixed: bool, set: impl Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync + 'static) {
+    if !is_fixed {
+        // The log is started once; there is nothing to be lost here.
+        let _ = FILTER.set(Box::new(set));
+    }
+}
+
+/// Logs from now on what this level or these directives, which were checked before, ask for.
+pub fn set_level(level: &str) {
+    let (Some(set), Ok(filter)) = (FILTER.get(), directives(level).parse::<EnvFilter>()) else { return };
+    if let Err(error) = set(filter) {
+        tracing::warn!(%error, "the level of the log cannot be changed");
+    }
 }
 
 /// A bare level is meant for our own lines: what the libraries have to say, warnings included, is of use to developers only, and
@@ -96,7 +126,7 @@ pub fn summary(snapshot: &Snapshot, view: &View) -> String {
         CameraState::Missing { reason } => {
             let _ = write!(line, "; no camera ({reason})");
         }
-        CameraState::Private => line += "; private",
+        CameraState::Private => line += "; camera off on purpose",
     }
     let words = Words::new(snapshot, view);
     for (of, lines) in [("from there", words.from_there), ("to there", words.to_there), ("link", words.link)] {

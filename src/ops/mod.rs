@@ -26,5 +26,5 @@ pub use path::{CandidateKind, Path, Transport};
 pub use process::{ProcessUsage, process_usage};
 pub use quality::{Quality, QualityChange};
 pub use terminal::{say, try_say};
-pub use view::{CameraState, Command, FarCamera, LinkState, Slate, View};
+pub use view::{CameraState, Command, FarCamera, LinkState, Slate, Value, View};
 pub use words::Words;

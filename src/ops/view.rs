@@ -39,7 +39,7 @@ pub enum CameraState {
         /// Cause and remedy, for people.
         reason: String,
     },
-    /// Switched off by the privacy key: nothing is captured, nothing sent.
+    /// Switched off on purpose, by the privacy key or outside opening hours: nothing is captured, nothing sent.
     Private,
 }
 
@@ -56,6 +56,21 @@ pub enum FarCamera {
     Missing,
     /// Its operator switched it off.
     Private,
+    /// It is closed: opening hours, there or here.
+    Closed,
+}
+
+impl FarCamera {
+    /// Every one, for those who list or test them all.
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::Running, Self::Missing, Self::Private, Self::Closed];
+
+    /// The one that says nearly the same and that every version of this program knows.
+    pub fn known_to_all(self) -> Self {
+        match self {
+            Self::Unknown | Self::Running | Self::Missing | Self::Private => self,
+            Self::Closed => Self::Private,
+        }
+    }
 }
 
 /// Which calm picture is shown instead of the far end's, and why.
@@ -79,13 +94,15 @@ pub enum Slate {
     FarOff,
     /// The picture has stopped coming.
     Paused,
+    /// Outside opening hours, ours or the far end's: nothing is shown or sent either way.
+    Closed,
     /// Our own privacy key: nothing is shown or sent either way.
     Private,
 }
 
 impl Slate {
     /// Every one, for those who list or test them all.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hidden,
         Self::Connecting,
         Self::NotPaired,
@@ -94,6 +111,7 @@ impl Slate {
         Self::FarPrivate,
         Self::FarOff,
         Self::Paused,
+        Self::Closed,
         Self::Private,
     ];
 }
@@ -111,19 +129,40 @@ pub struct View {
     pub far_camera: FarCamera,
     /// The far end's name for its place, once it told us. Untrusted text, at most 64 characters, no control characters.
     pub far_site: Option<String>,
+    /// What people are told while it is closed: when it opens, in both local times.
+    pub opening: Option<String>,
     /// One line for the operator about the last thing that went wrong with the link, if it is not live.
     pub trouble: Option<String>,
     /// The way that packets take, while there is a connection and it is known.
     pub path: Option<Path>,
 }
 
+/// A value that is set at the kiosk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Number(u16),
+    /// On or off.
+    Flag(bool),
+}
+
 /// What a person at the kiosk may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Start a new connection now, whatever the back-off says.
     Reconnect,
     /// Camera off and remote picture hidden, or back on.
     TogglePrivacy,
+    /// Set a key of the configuration: section, key, value.
+    Set(&'static str, &'static str, Value),
+    /// Use the next one of the cameras that the configuration allows.
+    NextCamera,
+    /// See which cameras there are, for the settings page.
+    ListCameras,
+    /// Look at the network, for the settings page.
+    TestNetwork,
     /// End the program in order.
     Quit,
 }

@@ -23,6 +23,8 @@ struct State {
     /// What the link would show if the operator had nothing against it.
     link_slate: Slate,
     private: bool,
+    /// Outside opening hours: what people are told of the next opening.
+    closed: Option<String>,
 }
 
 impl Board {
@@ -30,7 +32,7 @@ impl Board {
     pub(super) fn new(paired: bool, figures: Arc<Figures>, waker: Waker) -> Self {
         let link_slate = if paired { Slate::Connecting } else { Slate::NotPaired };
         let view = View { slate: link_slate, ..View::default() };
-        let state = State { view: view.clone(), link_slate, private: false };
+        let state = State { view: view.clone(), link_slate, private: false, closed: None };
         figures.shows(link_slate, Instant::now());
         Self { state: Mutex::new(state), view: watch::Sender::new(view), figures, waker }
     }
@@ -57,6 +59,11 @@ impl Board {
         self.change(|state| state.view.camera = camera);
     }
 
+    /// Outside opening hours, with what people are told of the next opening; or `None` while it is open.
+    pub(super) fn closed(&self, closed: Option<String>) {
+        self.change(|state| state.closed = closed);
+    }
+
     /// Turns privacy on or off; returns whether it is on now.
     pub(super) fn toggle_private(&self) -> bool {
         let mut private = false;
@@ -71,8 +78,13 @@ impl Board {
         // A panic inside a change is a bug; the view is whole all the same.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        // Our own privacy goes before anything that the far end does.
-        state.view.slate = if state.private { Slate::Private } else { state.link_slate };
+        // Our own privacy goes before anything that the far end does. Who is not paired yet has no hours to keep.
+        state.view.slate = match (state.private, &state.closed) {
+            (true, _) => Slate::Private,
+            (false, Some(_)) if state.link_slate != Slate::NotPaired => Slate::Closed,
+            _ => state.link_slate,
+        };
+        state.view.opening = state.closed.clone();
         let changed = self.view.send_if_modified(|view| {
             let changed = *view != state.view;
             if changed {
@@ -98,6 +110,7 @@ mod tests {
             slate: Slate::Hidden,
             far_camera: FarCamera::Running,
             far_site: Some("There".into()),
+            far_hours: None,
             trouble: None,
             path: None,
         }
@@ -114,6 +127,22 @@ mod tests {
         assert_eq!(view.borrow().slate, Slate::Private);
         assert!(!board.toggle_private());
         assert_eq!(view.borrow().slate, Slate::Hidden);
+    }
+
+    #[test]
+    fn outside_opening_hours_nothing_is_seen_and_the_slate_says_when() {
+        let board = Board::new(true, Arc::default(), Waker::new());
+        let view = board.subscribe();
+        board.link(live());
+        board.closed(Some("Opens Monday 08:00.".into()));
+        board.link(live());
+        assert_eq!(view.borrow().slate, Slate::Closed);
+        assert_eq!(view.borrow().opening.as_deref(), Some("Opens Monday 08:00."));
+        assert!(board.toggle_private());
+        assert_eq!(view.borrow().slate, Slate::Private);
+        board.toggle_private();
+        board.closed(None);
+        assert_eq!((view.borrow().slate, view.borrow().opening.clone()), (Slate::Hidden, None));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub fn health(view: &View) -> Health {
         None => verdict(false, reason),
     };
     match (view.slate, view.link, &view.camera) {
+        (Slate::Closed, _, _) => verdict(true, "closed on purpose: outside opening hours"),
         (Slate::Private, _, _) | (_, _, CameraState::Private) => verdict(true, "private: switched off here on purpose"),
         (_, LinkState::Closed, _) => verdict(true, "closed on purpose"),
         (_, _, CameraState::Missing { reason }) => verdict(false, &format!("no camera: {reason}")),
@@ -62,6 +63,9 @@ mod tests {
             (Idle, Slate::NotPaired, &running, false, "not paired"),
             (Idle, Slate::Connecting, &CameraState::Starting, false, "not paired"),
             (Closed, Slate::Connecting, &running, true, "on purpose"),
+            (Live, Slate::Closed, &CameraState::Private, true, "opening hours"),
+            (Signalling, Slate::Closed, &CameraState::Private, true, "opening hours"),
+            (Live, Slate::Closed, &missing, true, "opening hours"),
         ];
         for (link, slate, camera, ok, word) in scenarios {
             let trouble = Some("nobody answers".into());

@@ -88,7 +88,7 @@ impl Exposition {
         let link = [Idle, Signalling, Connecting, Live, Stalled, Closed].map(word);
         out.state("link_state", "The link's state", &link, &word(self.view.link))?;
         out.state("slate", "What is shown instead of the far end", &Slate::ALL.map(word), &word(self.view.slate))?;
-        let far = [FarCamera::Unknown, FarCamera::Running, FarCamera::Missing, FarCamera::Private].map(word);
+        let far = FarCamera::ALL.map(word);
         out.state("far_camera_state", "What the far end says of its camera", &far, &word(self.view.far_camera))?;
         let camera = match &self.view.camera {
             CameraState::Starting => "starting",

@@ -1,5 +1,6 @@
 //! Two links in one process, over real sockets.
 
+mod attended;
 mod bad_network;
 mod coming_back;
 mod connecting;

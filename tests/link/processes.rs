@@ -10,14 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Deserialize)]
-struct Status {
-    view: View,
-    figures: Snapshot,
+pub(super) struct Status {
+    pub view: View,
+    pub figures: Snapshot,
 }
 
 /// How one portal is started.
-struct Place {
-    folder: tempfile::TempDir,
+pub(super) struct Place {
+    pub folder: tempfile::TempDir,
     far_end: Fingerprint,
     signaling: [String; 2],
     status: String,
@@ -25,13 +25,13 @@ struct Place {
     clock: Option<std::path::PathBuf>,
 }
 
-struct Program {
+pub(super) struct Program {
     process: Child,
     status: String,
 }
 
 impl Place {
-    fn start(&self) -> Program {
+    pub fn start(&self) -> Program {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_screen-portal"));
         command.env_clear().env("HOME", folder).current_dir(folder).args(["run", "--headless", "--data", "."]);
@@ -49,7 +49,7 @@ impl Place {
         self.folder.path().join("step")
     }
 
-    fn step_clock(&self, seconds: i64) {
+    pub fn step_clock(&self, seconds: i64) {
         // At once, so that nobody reads half a number.
         let new = self.folder.path().join("step.new");
         std::fs::write(&new, seconds.to_string()).unwrap();
@@ -58,12 +58,12 @@ impl Place {
 }
 
 impl Program {
-    fn status(&self) -> Option<Status> {
+    pub fn status(&self) -> Option<Status> {
         let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().new_agent();
         agent.get(&self.status).call().ok()?.body_mut().read_json().ok()
     }
 
-    fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         // SAFETY: sends a signal to a child that is not waited for yet, so the number is still its own.
         assert_eq!(unsafe { libc::kill(self.process.id() as libc::pid_t, signal) }, 0);
     }
@@ -77,7 +77,7 @@ impl Drop for Program {
 }
 
 /// Two places that know each other; the first dials.
-fn places(clock: Option<&Path>) -> [Place; 2] {
+pub(super) fn places(clock: Option<&Path>) -> [Place; 2] {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let fingerprints = folders.each_ref().map(|folder| Identity::load_or_create(folder.path()).unwrap().fingerprint());
     // Ports that were free a moment ago.
@@ -104,7 +104,7 @@ fn places(clock: Option<&Path>) -> [Place; 2] {
 }
 
 /// Waits until both present new pictures; says how long that took.
-fn until_back(what: &str, programs: [&Program; 2], limit: Duration) -> [Status; 2] {
+pub(super) fn until_back(what: &str, programs: [&Program; 2], limit: Duration) -> [Status; 2] {
     let start = Instant::now();
     let presented = |status: &Option<Status>| status.as_ref().map_or(0, |status| status.figures.incoming.presented);
     let before = programs.map(|program| presented(&program.status()));
@@ -131,6 +131,18 @@ fn until_back(what: &str, programs: [&Program; 2], limit: Duration) -> [Status; 
         assert!(start.elapsed() < Duration::from_secs(30), "{what}: not back: {now:#?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Builds the library that steps a program's clock. `None`, with the reason said, where there is no compiler.
+pub(super) fn clock_library(folder: &Path) -> Option<std::path::PathBuf> {
+    let library = folder.join("clock.so");
+    let source = "tests/tools/clock.c";
+    let compiled = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        println!("skipped: no C compiler for tests/tools/clock.c");
+        return None;
+    }
+    Some(library)
 }
 
 #[test]
@@ -174,12 +186,7 @@ fn a_program_that_is_stopped_or_killed_is_back_in_time() {
 fn a_clock_that_is_put_changes_nothing() {
     let _alone = ALONE.blocking_lock();
     let built = tempfile::tempdir().unwrap();
-    let library = built.path().join("clock.so");
-    let source = "tests/tools/clock.c";
-    let compiled = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-    if !compiled.is_ok_and(|status| status.success()) {
-        return println!("skipped: no C compiler for tests/tools/clock.c");
-    }
+    let Some(library) = clock_library(built.path()) else { return };
     let places = places(Some(&library));
     places[0].step_clock(0);
     let mut programs = places.each_ref().map(Place::start);

@@ -14,6 +14,7 @@ pub struct Control {
     /// 0: nothing was said yet.
     far_end_has: AtomicU32,
     target_bps: AtomicU32,
+    ceiling_bps: AtomicU32,
 }
 
 impl Control {
@@ -28,6 +29,7 @@ impl Control {
             encoded: AtomicU32::new(0),
             far_end_has: AtomicU32::new(0),
             target_bps,
+            ceiling_bps: AtomicU32::new(config.bitrate_bps),
         }
     }
 
@@ -48,6 +50,15 @@ impl Control {
     /// The far end has lost something for good: the next picture shall refer to one that it has, or be a keyframe.
     pub fn request_recovery(&self) {
         self.recovery.store(true, Relaxed);
+    }
+
+    /// Another highest bitrate than the one that the thread was started with, in bits per second.
+    pub fn set_ceiling_bps(&self, bps: u32) {
+        self.ceiling_bps.store(bps, Relaxed);
+    }
+
+    pub(super) fn ceiling_bps(&self) -> u32 {
+        self.ceiling_bps.load(Relaxed)
     }
 
     /// The bitrate to aim for from now on, in bits per second. Never more than the configured one is used.

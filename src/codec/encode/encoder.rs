@@ -139,6 +139,11 @@ impl Encoder {
         self.stream.running.as_mut().and_then(|running| running.native.quantiser().ok())
     }
 
+    /// Another highest bitrate than the configured one, in bits per second.
+    pub fn set_ceiling(&mut self, bps: u32) {
+        self.stream.config.bitrate_bps = bps;
+    }
+
     /// The bitrate to aim for, in bits per second; kept between the least that is sensible and the configured one. Takes
     /// effect with the next picture, without a keyframe. Returns what is aimed for now.
     pub fn set_bitrate(&mut self, bps: u32) -> u32 {

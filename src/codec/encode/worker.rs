@@ -103,6 +103,13 @@ impl Stage {
             self.ladder.pause();
             return;
         }
+        let ceiling_bps = self.control.ceiling_bps();
+        if ceiling_bps != self.config.bitrate_bps {
+            self.config.bitrate_bps = ceiling_bps;
+            if let Some(encoder) = &mut self.encoder {
+                encoder.set_ceiling(ceiling_bps);
+            }
+        }
         let now = Instant::now();
         if let Some(fps) = self.rate.observe(now) {
             tracing::debug!(fps, "the source's frame rate");

@@ -1,7 +1,7 @@
 //! The info overlay: the link's state, the figures of both directions in the words of [`Words`], and two minutes of them as plots.
 
 use super::super::canvas::{Block, Canvas};
-use super::{BRIGHT, FIELD, Fonts, Overlays, PANEL, SOFT, Shown, set_visible, text};
+use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, Shown, set_visible, text};
 use crate::ops::{CameraState, Figures, LinkState, Sample, Snapshot, View, Words};
 use bevy::prelude::*;
 use std::sync::Arc;
@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 pub struct InfoPlugin {
     /// What is shown.
     pub figures: Arc<Figures>,
-    /// The name of this place.
-    pub site: String,
 }
 
 const REFRESH: Duration = Duration::from_millis(950);
@@ -26,7 +24,6 @@ const BARS: usize = 60;
 #[derive(Resource)]
 struct Source {
     figures: Arc<Figures>,
-    site: String,
     history: Vec<Sample>,
     refreshed: Option<Instant>,
 }
@@ -113,12 +110,8 @@ impl Plot {
 
 impl Plugin for InfoPlugin {
     fn build(&self, app: &mut App) {
-        let source = Source {
-            figures: self.figures.clone(),
-            site: self.site.clone(),
-            history: Vec::with_capacity(crate::ops::HISTORY),
-            refreshed: None,
-        };
+        let source =
+            Source { figures: self.figures.clone(), history: Vec::with_capacity(crate::ops::HISTORY), refreshed: None };
         app.insert_resource(source).add_systems(Startup, spawn).add_systems(Update, refresh);
     }
 }
@@ -208,7 +201,7 @@ fn spawn_plot(commands: &mut Commands, fonts: &Fonts, plot: Plot) -> Entity {
 
 fn refresh(
     overlays: Res<Overlays>,
-    shown: Res<Shown>,
+    (shown, live): (Res<Shown>, Res<Followed>),
     mut source: ResMut<Source>,
     mut canvas: ResMut<Canvas>,
     mut roots: Query<&mut Node, (With<Root>, Without<Bar>)>,
@@ -225,13 +218,13 @@ fn refresh(
         return;
     }
     source.refreshed = Some(now);
-    let Source { figures, site, history, .. } = &mut *source;
+    let Source { figures, history, .. } = &mut *source;
     let snapshot = figures.snapshot(now);
     let words = Words::new(&snapshot, &shown.0);
     figures.history(history);
     for (line, mut text) in &mut lines {
         text.0 = match line {
-            Line::State => headline(site, &shown.0),
+            Line::State => headline(&live.0.site, &shown.0),
             Line::Trouble => trouble(&shown.0),
             Line::FromThere => words.from_there.join("\n"),
             Line::ToThere => words.to_there.join("\n"),
@@ -277,7 +270,7 @@ fn trouble(view: &View) -> String {
         CameraState::Starting => "camera: starting".to_owned(),
         CameraState::Running { description } => format!("camera: {description}"),
         CameraState::Missing { reason } => format!("no camera: {reason}"),
-        CameraState::Private => "camera: off (privacy)".to_owned(),
+        CameraState::Private => "camera: off on purpose".to_owned(),
     };
     match &view.trouble {
         Some(trouble) => format!("{}\n{}", cut(&camera, LINE), cut(trouble, LINE)),

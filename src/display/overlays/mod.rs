@@ -2,11 +2,14 @@
 
 mod help;
 mod info;
+mod settings;
 
+use super::Live;
 use super::canvas::Canvas;
 use crate::ops::{Figures, View};
 use bevy::prelude::*;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Which overlays are wanted. Changed by keys only.
 #[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +17,21 @@ pub struct Overlays {
     allowed: bool,
     info: bool,
     help: bool,
+    settings: bool,
     self_view: bool,
+    /// When a key was last pressed for any of them.
+    touched: Instant,
 }
+
+/// Keys and settings are put away when nobody presses a key for so long.
+const READ: Duration = Duration::from_secs(120);
+/// Figures, which somebody may want to watch, later: nothing bright stands on a screen for ever.
+const WATCHED: Duration = Duration::from_secs(1800);
 
 impl Overlays {
     /// At the start: nothing but one's own picture, if that is wanted. Where overlays are not `allowed` keys never show them.
     pub fn new(allowed: bool, self_view: bool) -> Self {
-        Self { allowed, info: false, help: false, self_view }
+        Self { allowed, info: false, help: false, settings: false, self_view, touched: Instant::now() }
     }
 
     /// Whether one's own picture is wanted.
@@ -35,23 +46,61 @@ impl Overlays {
 
     /// Shows or hides the figures. They take the place of the keys: in a narrow window there is room for one of the two.
     pub fn toggle_info(&mut self) {
-        (self.info, self.help) = (self.allowed && !self.info, false);
+        (self.info, self.help, self.settings) = (self.allowed && !self.info, false, false);
+        self.touch();
     }
 
     /// Shows or hides the keys, which take the place of the figures.
     pub fn toggle_help(&mut self) {
-        (self.help, self.info) = (self.allowed && !self.help, false);
+        (self.help, self.info, self.settings) = (self.allowed && !self.help, false, false);
+        self.touch();
     }
 
-    /// Hides figures and keys.
+    /// Shows the settings page, which takes the place of the others.
+    pub fn open_settings(&mut self) {
+        (self.settings, self.info, self.help) = (self.allowed, false, false);
+        self.touch();
+    }
+
+    /// Whether the settings page is shown: then keys are for it.
+    pub fn settings(&self) -> bool {
+        self.settings
+    }
+
+    /// Whether any of them is shown.
+    pub fn any(&self) -> bool {
+        self.info || self.help || self.settings
+    }
+
+    /// Shows one's own picture, or hides it.
+    pub fn set_self_view(&mut self, shown: bool) {
+        self.self_view = shown;
+    }
+
+    /// Somebody is there.
+    pub fn touch(&mut self) {
+        self.touched = Instant::now();
+    }
+
+    /// Whether what is shown has been there for so long that nobody reads it any more.
+    fn is_stale(&self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.touched);
+        ((self.help || self.settings) && since >= READ) || (self.info && since >= WATCHED)
+    }
+
+    /// Hides figures, keys and settings.
     pub fn close(&mut self) {
-        (self.info, self.help) = (false, false);
+        (self.info, self.help, self.settings) = (false, false, false);
     }
 }
 
 /// The view as it was when the update began.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct Shown(pub View);
+
+/// What the display follows of the configuration, as it was when the update began.
+#[derive(Resource, Clone, Debug)]
+pub struct Followed(pub Live);
 
 /// The fonts of everything written.
 #[derive(Resource, Clone)]
@@ -68,14 +117,17 @@ pub struct OverlaysPlugin {
     pub view: tokio::sync::watch::Receiver<View>,
     /// What the figures overlay shows.
     pub figures: Arc<Figures>,
-    /// The name of this place.
-    pub site: String,
+    /// What is followed of the configuration.
+    pub live: tokio::sync::watch::Receiver<Live>,
     /// What is wanted at the start.
     pub overlays: Overlays,
 }
 
 #[derive(Resource)]
 struct Views(tokio::sync::watch::Receiver<View>);
+
+#[derive(Resource)]
+struct Lives(tokio::sync::watch::Receiver<Live>);
 
 impl Plugin for OverlaysPlugin {
     fn build(&self, app: &mut App) {
@@ -87,11 +139,14 @@ impl Plugin for OverlaysPlugin {
             .insert_resource(self.overlays)
             .insert_resource(Shown(self.view.borrow().clone()))
             .insert_resource(Views(self.view.clone()))
-            .add_systems(PreUpdate, follow_view);
+            .insert_resource(Followed(self.live.borrow().clone()))
+            .insert_resource(Lives(self.live.clone()))
+            .add_systems(PreUpdate, (follow_view, follow_live, put_away));
         if self.overlays.allowed {
             app.add_plugins((
-                info::InfoPlugin { figures: self.figures.clone(), site: self.site.clone() },
+                info::InfoPlugin { figures: self.figures.clone() },
                 help::HelpPlugin,
+                settings::SettingsPlugin,
             ));
         }
     }
@@ -101,6 +156,23 @@ fn follow_view(mut views: ResMut<Views>, mut shown: ResMut<Shown>) {
     // An error means that the portal has gone; the last view stays until the display is stopped.
     if views.bypass_change_detection().0.has_changed().unwrap_or(false) {
         shown.0 = views.bypass_change_detection().0.borrow_and_update().clone();
+    }
+}
+
+fn follow_live(mut lives: ResMut<Lives>, mut followed: ResMut<Followed>, mut overlays: ResMut<Overlays>) {
+    if lives.bypass_change_detection().0.has_changed().unwrap_or(false) {
+        let live = lives.bypass_change_detection().0.borrow_and_update().clone();
+        // The key V is not undone by changes of other keys.
+        if live.config.self_view != followed.0.config.self_view {
+            overlays.set_self_view(live.config.self_view);
+        }
+        followed.0 = live;
+    }
+}
+
+fn put_away(mut overlays: ResMut<Overlays>) {
+    if overlays.is_stale(Instant::now()) {
+        overlays.close();
     }
 }
 
@@ -133,6 +205,19 @@ fn text(font: &Handle<Font>, size: f32, color: Color, text: &str) -> impl Bundle
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_put_away() {
+        let mut overlays = Overlays::new(true, true);
+        let start = overlays.touched;
+        assert!(!overlays.is_stale(start + 10 * WATCHED), "nothing is shown");
+        overlays.open_settings();
+        let start = overlays.touched.max(start);
+        assert!(!overlays.is_stale(start + READ / 2) && overlays.is_stale(start + READ));
+        overlays.toggle_info();
+        let start = overlays.touched;
+        assert!(!overlays.settings() && !overlays.is_stale(start + READ) && overlays.is_stale(start + WATCHED));
+    }
 
     #[test]
     fn figures_and_keys_take_turns() {

@@ -84,6 +84,7 @@ impl Connection {
         let (counts, target) = (figures.clone(), wishes.clone());
         let estimator = Published {
             estimator: Controller::new(limits),
+            ceiling_bps: Arc::new((setup.ceiling_bps as u32).into()),
             publish: move |target_bps: f64, loss: f64| {
                 counts.outgoing.target_bps.set(target_bps as u64);
                 counts.outgoing.loss_ppm.set((loss * 1e6) as u64);

@@ -24,7 +24,7 @@ impl Machine {
     }
 
     pub(super) fn pictures_expected(&self) -> bool {
-        !self.private && !matches!(self.far_camera, FarCamera::Missing | FarCamera::Private)
+        !self.private && !matches!(self.far_camera, FarCamera::Missing | FarCamera::Private | FarCamera::Closed)
     }
 
     /// How long `last` is ago, counted from when it could first be expected.
@@ -84,7 +84,7 @@ impl Machine {
         // What it said last is no news any more once it has gone.
         let known = self.current.is_some() && slate != Slate::NoFarEnd;
         let far_camera = if known { self.far_camera } else { FarCamera::Unknown };
-        Status { state, slate, far_camera, far_site: None, path: None, trouble }
+        Status { state, slate, far_camera, far_site: None, far_hours: None, path: None, trouble }
     }
 
     fn state(&self, now: Instant) -> (LinkState, Slate) {
@@ -125,6 +125,7 @@ fn without_picture(camera: FarCamera) -> Option<Slate> {
     match camera {
         FarCamera::Missing => Some(Slate::FarCameraMissing),
         FarCamera::Private => Some(Slate::FarPrivate),
+        FarCamera::Closed => Some(Slate::Closed),
         FarCamera::Unknown | FarCamera::Running => None,
     }
 }

@@ -1,0 +1,27 @@
+//! What the display follows while it runs: its configuration, and what the settings page shows.
+
+use super::Config;
+use crate::operator;
+
+/// All of it, in one value. Published by the portal whenever it changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    /// Section `[display]`.
+    pub config: Config,
+    /// The name of this place.
+    pub site: String,
+    /// The time zone of brightness and opening hours; empty for the system's.
+    pub time_zone: String,
+    /// Who may use the keys.
+    pub operator: operator::Config,
+    /// The configured camera; empty for the first one that has pictures.
+    pub camera: String,
+    /// The cameras that there are, by their stable names, once somebody asked.
+    pub cameras: Vec<String>,
+    /// What came of the last thing that was set at the kiosk.
+    pub notice: String,
+    /// Whether the network is being looked at.
+    pub testing: bool,
+    /// What was found there: whether it is good, and in words.
+    pub network: Vec<(bool, String)>,
+}

@@ -1,0 +1,265 @@
+//! The settings page as a model: what is on it, and what keys do there. Pure; [`super::overlays`] paints it.
+
+use super::{Fit, Live};
+use crate::ops::{Command, Value};
+
+/// A line of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Row {
+    Name,
+    Camera,
+    Fit,
+    Rotation,
+    SelfView,
+    Network,
+}
+
+const ROWS: [Row; 6] = [Row::Name, Row::Camera, Row::Fit, Row::Rotation, Row::SelfView, Row::Network];
+/// As many characters as a site's name may have.
+const LONGEST_NAME: usize = 64;
+/// As many characters of a value as fit into a line.
+const FITS: usize = 34;
+
+/// A key, as far as the page is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Press {
+    /// To the line above.
+    Up,
+    /// To the line below.
+    Down,
+    /// The value before.
+    Left,
+    /// The value after.
+    Right,
+    /// Edit, take what was edited, or do it.
+    Enter,
+    /// Leave what is edited as it was, or close the page.
+    Escape,
+    /// Take the last character away.
+    Backspace,
+    /// A character.
+    Text(char),
+}
+
+/// What a key asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing beyond the page.
+    Stay,
+    /// To close the page.
+    Close,
+    /// Something of the portal.
+    Do(Command),
+}
+
+/// Where somebody is on the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    row: usize,
+    /// The name while it is written.
+    writing: Option<String>,
+}
+
+/// A line as it is painted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is about.
+    pub title: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Whether the keys are for it.
+    pub is_chosen: bool,
+}
+
+impl Page {
+    /// Takes a key.
+    pub fn press(&mut self, press: Press, live: &Live) -> Outcome {
+        if let Some(name) = &mut self.writing {
+            match press {
+                Press::Text(character) if !character.is_control() && name.chars().count() < LONGEST_NAME => {
+                    name.push(character);
+                }
+                Press::Backspace => drop(name.pop()),
+                Press::Escape => self.writing = None,
+                Press::Enter => {
+                    let name = self.writing.take().unwrap_or_default();
+                    return set("site", "name", Value::Text(name));
+                }
+                _ => {}
+            }
+            return Outcome::Stay;
+        }
+        match press {
+            Press::Up => self.row = self.row.saturating_sub(1),
+            Press::Down => self.row = (self.row + 1).min(ROWS.len() - 1),
+            Press::Escape => return Outcome::Close,
+            Press::Left => return self.change(-1, live),
+            Press::Right => return self.change(1, live),
+            Press::Enter => match ROWS[self.row] {
+                Row::Name => self.writing = Some(live.site.clone()),
+                Row::Network => return Outcome::Do(Command::TestNetwork),
+                _ => return self.change(1, live),
+            },
+            Press::Backspace | Press::Text(_) => {}
+        }
+        Outcome::Stay
+    }
+
+    fn change(&self, by: isize, live: &Live) -> Outcome {
+        match ROWS[self.row] {
+            Row::Camera => {
+                let choices = cameras(live);
+                let now = choices.iter().position(|camera| *camera == live.camera).unwrap_or(0);
+                set("source", "camera", Value::Text(turned(&choices, now, by).to_owned()))
+            }
+            Row::Fit => {
+                let other = if live.config.fit == Fit::Cover { "contain" } else { "cover" };
+                set("display", "fit", Value::Text(other.into()))
+            }
+            Row::Rotation => {
+                let choices = [0, 90, 180, 270];
+                let now = choices.iter().position(|degrees| *degrees == live.config.rotate_deg).unwrap_or(0);
+                set("display", "rotate_deg", Value::Number(turned(&choices, now, by)))
+            }
+            Row::SelfView => set("display", "self_view", Value::Flag(!live.config.self_view)),
+            Row::Name | Row::Network => Outcome::Stay,
+        }
+    }
+
+    /// The page as it is painted.
+    pub fn lines(&self, live: &Live) -> Vec<Line> {
+        let line = |(n, row): (usize, Row)| {
+            let (title, value) = match row {
+                Row::Name => match &self.writing {
+                    // The end of it, where the writing goes on.
+                    Some(name) => ("Name", format!("{}|", end_of(name))),
+                    None => ("Name", cut(&live.site)),
+                },
+                Row::Camera if live.camera.is_empty() => ("Camera", "the first that works".to_owned()),
+                Row::Camera => ("Camera", cut(&live.camera)),
+                Row::Fit => {
+                    let words = if live.config.fit == Fit::Cover { "fills the screen" } else { "shows all of it" };
+                    ("Picture", words.to_owned())
+                }
+                Row::Rotation => ("Rotation", format!("{}°", live.config.rotate_deg)),
+                Row::SelfView => ("Own picture", if live.config.self_view { "shown" } else { "hidden" }.to_owned()),
+                Row::Network if live.testing => ("Network", "testing …".to_owned()),
+                Row::Network if live.network.is_empty() => ("Network", "press Enter to test".to_owned()),
+                Row::Network => {
+                    let good = live.network.iter().all(|(good, _)| *good);
+                    ("Network", if good { "no problem found" } else { "a problem was found" }.to_owned())
+                }
+            };
+            Line { title, value, is_chosen: n == self.row }
+        };
+        ROWS.into_iter().enumerate().map(line).collect()
+    }
+
+    /// The small print below the lines: what came of the last change, and of the test.
+    pub fn notes(&self, live: &Live) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        if ROWS[self.row] == Row::Network {
+            let mark = |good: bool| if good { "ok" } else { "!!" };
+            // As many as there is room for; `screen-portal check` has them all.
+            notes.extend(live.network.iter().take(4).map(|(good, words)| format!("{}  {words}", mark(*good))));
+        } else if !live.notice.is_empty() {
+            notes.push(live.notice.clone());
+        }
+        notes
+    }
+}
+
+fn set(section: &'static str, key: &'static str, value: Value) -> Outcome {
+    Outcome::Do(Command::Set(section, key, value))
+}
+
+/// No wish, then those that there are, and the configured one wherever it is.
+fn cameras(live: &Live) -> Vec<String> {
+    let mut choices = vec![String::new()];
+    choices.extend(live.cameras.iter().cloned());
+    if !choices.contains(&live.camera) {
+        choices.push(live.camera.clone());
+    }
+    choices
+}
+
+fn turned<T: Clone>(choices: &[T], now: usize, by: isize) -> T {
+    let next = (now as isize + by).rem_euclid(choices.len().max(1) as isize);
+    choices[next as usize].clone()
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= FITS { text.to_owned() } else { text.chars().take(FITS - 1).chain(['…']).collect() }
+}
+
+fn end_of(text: &str) -> String {
+    let skipped = text.chars().count().saturating_sub(FITS - 1);
+    text.chars().skip(skipped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> Live {
+        Live { site: "Harbour".into(), cameras: vec!["Door".into(), "Wide".into()], ..Live::default() }
+    }
+
+    /// Goes down so many lines and presses the keys; the last outcome.
+    fn at(row: usize, presses: &[Press], live: &Live) -> Outcome {
+        let mut page = Page::default();
+        for _ in 0..row {
+            page.press(Press::Down, live);
+        }
+        presses.iter().map(|press| page.press(*press, live)).last().unwrap()
+    }
+
+    #[test]
+    fn each_line_changes_its_key() {
+        use Press::{Backspace, Enter, Escape, Left, Right, Text};
+        let live = live();
+        let text = |text: &str| Value::Text(text.into());
+        for (row, presses, outcome) in [
+            (0, &[Enter, Backspace, Text('s'), Enter][..], set("site", "name", text("Harbous"))),
+            (0, &[Enter, Text('x'), Escape], Outcome::Stay),
+            (0, &[Right], Outcome::Stay),
+            (1, &[Right], set("source", "camera", text("Door"))),
+            (1, &[Left], set("source", "camera", text("Wide"))),
+            (2, &[Enter], set("display", "fit", text("contain"))),
+            (3, &[Left], set("display", "rotate_deg", Value::Number(270))),
+            (3, &[Right], set("display", "rotate_deg", Value::Number(90))),
+            (4, &[Right], set("display", "self_view", Value::Flag(false))),
+            (5, &[Enter], Outcome::Do(Command::TestNetwork)),
+            (5, &[Escape], Outcome::Close),
+            (9, &[Enter], Outcome::Do(Command::TestNetwork)),
+        ] {
+            assert_eq!(at(row, presses, &live), outcome, "{row} {presses:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_bounded_and_letters_are_no_keys_then() {
+        let live = live();
+        let mut page = Page::default();
+        page.press(Press::Enter, &live);
+        for _ in 0..200 {
+            assert_eq!(page.press(Press::Text('é'), &live), Outcome::Stay);
+        }
+        page.press(Press::Text('\u{1b}'), &live);
+        let Outcome::Do(Command::Set(_, _, Value::Text(name))) = page.press(Press::Enter, &live) else { panic!() };
+        assert_eq!(name.chars().count(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn lines_fit() {
+        let long = "x".repeat(300);
+        let live = Live { site: long.clone(), camera: long.clone(), network: vec![(false, long); 9], ..live() };
+        let mut page = Page::default();
+        assert!(page.lines(&live).iter().all(|line| line.value.chars().count() <= FITS));
+        page.press(Press::Enter, &live);
+        assert!(page.lines(&live)[0].value.chars().count() <= FITS);
+        assert_eq!(page.lines(&live).iter().filter(|line| line.is_chosen).count(), 1);
+        let at_network = Page { row: 5, writing: None };
+        assert_eq!(at_network.notes(&live).len(), 4);
+    }
+}

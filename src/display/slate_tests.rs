@@ -1,0 +1,216 @@
+//! Every slate and panel in a real window of 1920x1080, as pictures to look at: `target/slates/` gets one of each in full, one of each as wide as
+//! 300 pixels (a screen of 1.2 m, seen from three metres, is about as large as those on a desk), and all of these on one sheet.
+
+use super::app::assemble;
+use super::gpu::Gpu;
+use super::keys::Operator;
+use super::loss::Failure;
+use super::overlays::Overlays;
+use super::server::Found;
+use super::window_tests::XServer;
+use super::{Config, Inputs, Live};
+use crate::demo::{Picture, Region};
+use crate::media::{Waker, mailbox};
+use crate::ops::{CameraState, FarCamera, Figures, LinkState, Slate, View};
+use bevy::prelude::*;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+const WIDTH: u32 = 1920;
+const HEIGHT: u32 = 1080;
+/// As wide as a picture is from three metres.
+const FAR: u32 = 300;
+/// Each scene stands for so long before its picture is taken.
+const STANDS: Duration = Duration::from_millis(1200);
+
+#[test]
+fn slates_can_be_read_from_three_metres() {
+    if let Err(error) = Gpu::open() {
+        return println!("skipped: {error}");
+    }
+    let Some(server) = XServer::start(WIDTH, HEIGHT) else { return println!("skipped: Xvfb is not installed") };
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "display::slate_tests::inside_a_window", "--ignored", "--nocapture"])
+        .env("DISPLAY", &server.1)
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("WAYLAND_SOCKET")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("{said}");
+}
+
+/// What is on the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Panel {
+    None,
+    Help,
+    Info,
+    Settings,
+    Network,
+    Pin,
+}
+
+struct Scene {
+    name: String,
+    view: View,
+    panel: Panel,
+}
+
+fn scenes() -> Vec<Scene> {
+    let view = |slate| View {
+        slate,
+        link: LinkState::Live,
+        far_site: Some("Hilltop".into()),
+        far_camera: FarCamera::Running,
+        camera: CameraState::Running { description: "USB Camera 1280x720 at 30".into() },
+        opening: Some("Opens Monday 08:00 here, 15:00 at Hilltop.".into()),
+        ..View::default()
+    };
+    let slates = Slate::ALL.into_iter().filter(|slate| *slate != Slate::Hidden);
+    let mut scenes: Vec<Scene> = slates
+        .map(|slate| Scene { name: format!("{slate:?}").to_lowercase(), view: view(slate), panel: Panel::None })
+        .collect();
+    for panel in [Panel::Help, Panel::Info, Panel::Settings, Panel::Network, Panel::Pin] {
+        scenes.push(Scene { name: format!("{panel:?}").to_lowercase(), view: view(Slate::Paused), panel });
+    }
+    scenes
+}
+
+#[derive(Resource)]
+struct Gallery {
+    scenes: Vec<Scene>,
+    view: tokio::sync::watch::Sender<View>,
+    now: usize,
+    since: Option<Instant>,
+    pictures: Vec<Picture>,
+}
+
+fn exhibit(
+    mut gallery: ResMut<Gallery>,
+    mut overlays: ResMut<Overlays>,
+    mut operator: ResMut<Operator>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    let gallery = &mut *gallery;
+    let Some(scene) = gallery.scenes.get(gallery.now) else {
+        exit.write(AppExit::Success);
+        return;
+    };
+    let Some(since) = gallery.since else {
+        gallery.view.send_replace(scene.view.clone());
+        overlays.close();
+        operator.lock.cancel();
+        operator.page = Default::default();
+        match scene.panel {
+            Panel::None => {}
+            Panel::Help => overlays.toggle_help(),
+            Panel::Info => overlays.toggle_info(),
+            Panel::Settings => overlays.open_settings(),
+            Panel::Network => {
+                overlays.open_settings();
+                let live = Live::default();
+                for _ in 0..5 {
+                    operator.page.press(super::page::Press::Down, &live);
+                }
+            }
+            Panel::Pin => operator.lock.ask(Instant::now()),
+        }
+        gallery.since = Some(Instant::now());
+        return;
+    };
+    if since.elapsed() >= STANDS {
+        let display = std::env::var("DISPLAY").unwrap();
+        let region = Region { x: 0, y: 0, width: WIDTH, height: HEIGHT };
+        gallery.pictures.push(Picture::of_screen(&display, region).unwrap());
+        gallery.now += 1;
+        gallery.since = None;
+    }
+}
+
+/// Writes what was taken, and looks at it as far as a program can.
+fn judge(names: &[String], pictures: &[Picture]) {
+    let folder = Path::new("target/slates");
+    std::fs::create_dir_all(folder).unwrap();
+    let small: Vec<Picture> = pictures.iter().map(|picture| picture.scaled(FAR)).collect();
+    for ((name, large), small) in names.iter().zip(pictures).zip(&small) {
+        large.save(&folder.join(format!("{name}.png"))).unwrap();
+        small.save(&folder.join(format!("{name}-{FAR}.png"))).unwrap();
+    }
+    let sheet = Picture::sheet(&small, 3).unwrap();
+    sheet.save(&folder.join("all.png")).unwrap();
+    for (name, small) in names.iter().zip(&small) {
+        let bright = small.luma().filter(|luma| *luma > 170).count() as f64 / small.luma().count() as f64;
+        println!("{name}: {:.2} % bright", 100.0 * bright);
+        // Words that are lost in the distance leave nothing bright; a wall of light is no calm picture.
+        assert!((0.002..0.10).contains(&bright), "{name}: {bright}");
+    }
+    for (n, one) in small.iter().enumerate() {
+        for (m, other) in small.iter().enumerate().skip(n + 1) {
+            assert!(one.changed(other) > 0.005, "{} and {} look the same", names[n], names[m]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "run by slates_can_be_read_from_three_metres, inside an X server"]
+fn inside_a_window() {
+    let (_remote_in, remote) = mailbox::mailbox();
+    let (_own_in, self_view) = mailbox::mailbox();
+    let scenes = scenes();
+    let names: Vec<String> = scenes.iter().map(|scene| scene.name.clone()).collect();
+    let (view_in, view) = tokio::sync::watch::channel(View::default());
+    let (commands, _orders) = crossbeam_channel::bounded(4);
+    let live = Live {
+        site: "Harbour".to_owned(),
+        camera: "Integrated Webcam (usb-0000:00:14.0-6)".to_owned(),
+        notice: "Saved".to_owned(),
+        network: vec![
+            (true, "answers at hilltop.example:7413 with the pinned fingerprint".to_owned()),
+            (
+                false,
+                "turn:turn.example.org:3478: no answer: is UDP let out to this port, and is the server running?"
+                    .to_owned(),
+            ),
+        ],
+        operator: crate::operator::Config { pin: "4711".into(), hold: false },
+        ..Live::default()
+    };
+    let inputs = Inputs {
+        remote,
+        self_view,
+        view,
+        figures: Arc::new(Figures::new(Instant::now())),
+        commands,
+        waker: Waker::new(),
+        live: tokio::sync::watch::channel(live).1,
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    let failure = Failure::default();
+    let gpu = Gpu::open().unwrap();
+    let found = Found::connect().unwrap();
+    let mut app = assemble(Config::default(), inputs, found.server, gpu, failure.clone());
+    drop(found);
+    let pictures = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let taken = pictures.clone();
+    let all = Arc::new(AtomicBool::new(false));
+    let done = all.clone();
+    app.insert_resource(Gallery { scenes, view: view_in, now: 0, since: None, pictures: Vec::new() })
+        .add_systems(Update, exhibit)
+        .add_systems(Last, move |gallery: Res<Gallery>| {
+            if gallery.now == gallery.scenes.len() && !done.swap(true, Relaxed) {
+                taken.lock().unwrap().clone_from(&gallery.pictures);
+            }
+        });
+    assert_eq!((app.run(), failure.take()), (AppExit::Success, None));
+    assert!(all.load(Relaxed));
+    judge(&names, &pictures.lock().unwrap());
+}

@@ -1,0 +1,197 @@
+//! The lock on the keys: opened by the PIN for a while, slow after wrong tries. Pure: the time is given.
+
+use super::config::{MOST_DIGITS, Pin};
+use std::time::{Duration, Instant};
+
+/// Unlocked for so long after the last key.
+const UNLOCKED: Duration = Duration::from_secs(60);
+/// An entry that nobody goes on with is forgotten.
+const ENTRY: Duration = Duration::from_secs(15);
+/// So many wrong tries are free.
+const FREE_TRIES: u32 = 3;
+/// After them there is a pause, twice as long after each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// But never longer: the operator, too, has to get in again on the same day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// What came of a digit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// More digits are to come.
+    More,
+    /// The keys work now.
+    Right,
+    /// They do not.
+    Wrong,
+    /// No digits are taken for now.
+    Paused,
+}
+
+/// The lock. Without a PIN it is always open.
+#[derive(Clone, Debug, Default)]
+pub struct Lock {
+    pin: Pin,
+    unlocked_until: Option<Instant>,
+    entry: String,
+    /// The last digit, or the wish to enter one.
+    touched: Option<Instant>,
+    wrong: u32,
+    paused_until: Option<Instant>,
+}
+
+impl Lock {
+    /// A lock with this PIN, closed.
+    pub fn new(pin: Pin) -> Self {
+        Self { pin, ..Self::default() }
+    }
+
+    /// Another PIN: it is closed, unless it is the same. Wrong tries are not forgotten.
+    pub fn set_pin(&mut self, pin: Pin) {
+        if pin != self.pin {
+            (self.pin, self.unlocked_until) = (pin, None);
+            self.cancel();
+        }
+    }
+
+    /// Whether keys work at `now`. Each that does keeps it open for another minute.
+    pub fn is_open(&mut self, now: Instant) -> bool {
+        let open = !self.pin.is_set() || self.unlocked_until.is_some_and(|until| now < until);
+        if open && self.pin.is_set() {
+            self.unlocked_until = Some(now + UNLOCKED);
+        }
+        open
+    }
+
+    /// Somebody wants to enter the PIN.
+    pub fn ask(&mut self, now: Instant) {
+        self.entry.clear();
+        self.touched = Some(now);
+    }
+
+    /// Whether the PIN is being entered: not for long without a digit.
+    pub fn is_asking(&mut self, now: Instant) -> bool {
+        let stale = self.touched.is_some_and(|at| now.saturating_duration_since(at) >= ENTRY);
+        if stale {
+            self.cancel();
+        }
+        self.touched.is_some()
+    }
+
+    /// How many digits were entered, of how many.
+    pub fn entered(&self) -> (usize, usize) {
+        (self.entry.len(), self.pin.digits())
+    }
+
+    /// For how long no digits are taken, if so.
+    pub fn pause(&self, now: Instant) -> Option<Duration> {
+        self.paused_until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Takes a digit. The last one decides, without a further key: on a pad of digits there may be none.
+    pub fn digit(&mut self, digit: u8, now: Instant) -> Entered {
+        if self.pause(now).is_some() {
+            return Entered::Paused;
+        }
+        self.touched = Some(now);
+        self.entry.push(char::from(b'0' + digit.min(9)));
+        if self.entry.len() < self.pin.digits().min(MOST_DIGITS) {
+            return Entered::More;
+        }
+        let right = self.pin.is(&self.entry);
+        self.entry.clear();
+        if right {
+            self.unlocked_until = Some(now + UNLOCKED);
+            (self.wrong, self.touched) = (0, None);
+            return Entered::Right;
+        }
+        self.wrong = self.wrong.saturating_add(1);
+        if let Some(further) = self.wrong.checked_sub(FREE_TRIES) {
+            let pause = FIRST_PAUSE.saturating_mul(1 << further.min(10)).min(LONGEST_PAUSE);
+            self.paused_until = Some(now + pause);
+        }
+        Entered::Wrong
+    }
+
+    /// Takes the last digit back.
+    pub fn take_back(&mut self, now: Instant) {
+        self.entry.pop();
+        self.touched = Some(now);
+    }
+
+    /// Ends the entry.
+    pub fn cancel(&mut self) {
+        self.entry.clear();
+        self.touched = None;
+    }
+
+    /// Locks, whoever was there has gone.
+    pub fn close(&mut self) {
+        self.unlocked_until = None;
+        self.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(lock: &mut Lock, digits: &str, now: Instant) -> Entered {
+        digits.bytes().map(|digit| lock.digit(digit - b'0', now)).last().unwrap()
+    }
+
+    #[test]
+    fn without_a_pin_it_is_open() {
+        assert!(Lock::default().is_open(Instant::now()));
+    }
+
+    #[test]
+    fn open_for_a_minute_after_the_last_key() {
+        let (mut lock, start) = (Lock::new("4711".into()), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        assert!(!lock.is_open(start));
+        lock.ask(start);
+        assert_eq!(lock.digit(4, start), Entered::More);
+        assert_eq!(lock.entered(), (1, 4));
+        lock.take_back(start);
+        assert_eq!(enter(&mut lock, "4711", start), Entered::Right);
+        assert!(!lock.is_asking(start));
+        assert!(lock.is_open(at(59)) && lock.is_open(at(118)) && !lock.is_open(at(178)));
+        assert_eq!(enter(&mut lock, "4711", at(200)), Entered::Right);
+        lock.close();
+        assert!(!lock.is_open(at(201)));
+        assert_eq!(enter(&mut lock, "4711", at(202)), Entered::Right);
+        lock.set_pin("4711".into());
+        assert!(lock.is_open(at(203)), "the same configuration again");
+        lock.set_pin("0815".into());
+        assert!(!lock.is_open(at(204)));
+    }
+
+    #[test]
+    fn an_entry_times_out() {
+        let (mut lock, start) = (Lock::new("4711".into()), Instant::now());
+        lock.ask(start);
+        lock.digit(4, start + Duration::from_secs(10));
+        assert!(lock.is_asking(start + Duration::from_secs(24)));
+        assert!(!lock.is_asking(start + Duration::from_secs(25)));
+        assert_eq!(lock.entered().0, 0, "and what was entered is gone");
+    }
+
+    #[test]
+    fn wrong_tries_get_slow_but_never_for_ever() {
+        let (mut lock, mut now) = (Lock::new("4711".into()), Instant::now());
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            assert_eq!(enter(&mut lock, "0000", now), Entered::Wrong);
+            let pause = lock.pause(now).unwrap_or_default();
+            if !pause.is_zero() {
+                assert_eq!(enter(&mut lock, "4711", now), Entered::Paused, "not even the right one");
+            }
+            pauses.push(pause.as_secs());
+            now += pause;
+        }
+        assert_eq!(pauses, [0, 0, 30, 60, 120, 240, 480, 600, 600, 600, 600, 600]);
+        assert_eq!(enter(&mut lock, "4711", now), Entered::Right);
+        assert_eq!(enter(&mut lock, "0000", now), Entered::Wrong);
+        assert_eq!(lock.pause(now), None, "forgiven");
+    }
+}

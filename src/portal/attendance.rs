@@ -1,0 +1,119 @@
+//! Keeps the opening hours: asks each minute, and whenever something has changed, whether both ends are open, and does what follows.
+
+use super::shutter::Shutter;
+use crate::config::Invalid;
+use crate::hours::{self, Announced, Schedule, Verdict};
+use crate::ops::View;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// After closing the slate can be read for so long; then the monitor goes to standby.
+const READABLE: Duration = Duration::from_secs(120);
+/// A key or a cable wakes a monitor; it is sent to sleep again after this.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// What keeping hours needs.
+pub(super) struct Needs {
+    /// Our hours, checked before they come here.
+    pub hours: watch::Receiver<hours::Config>,
+    /// The far end's, as it told them.
+    pub far: watch::Receiver<Option<Vec<Announced>>>,
+    /// For the far end's name.
+    pub view: watch::Receiver<View>,
+    pub shutter: Arc<Shutter>,
+    /// Switches the monitor on or to standby. Blocking is allowed.
+    pub power: Arc<dyn Fn(bool) + Send + Sync>,
+}
+
+/// Runs for as long as the runtime does. The clock on the wall is asked each second, so that what sets it (NTP, an operator, a night
+/// spent asleep) is followed at once.
+pub(super) async fn attend(mut needs: Needs) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut schedule = understood(needs.hours.borrow_and_update().schedule());
+    let mut standby = Standby::default();
+    let (mut judged, mut closed) = (None, false);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            Ok(()) = needs.hours.changed() => {
+                schedule = understood(needs.hours.borrow_and_update().schedule());
+                judged = None;
+            }
+            Ok(()) = needs.far.changed() => judged = None,
+        }
+        let now = Timestamp::now();
+        // Nothing opens or closes within a minute.
+        let minute = now.as_second().div_euclid(60);
+        if judged != Some(minute) {
+            judged = Some(minute);
+            needs.shutter.tell_hours(Announced::of(&schedule, now));
+            let far = needs.far.borrow_and_update().clone();
+            let site = needs.view.borrow().far_site.clone();
+            let verdict = hours::verdict(&schedule, far.as_deref(), site.as_deref(), now);
+            let before = std::mem::replace(&mut closed, verdict != Verdict::Open);
+            match &verdict {
+                Verdict::Closed(opening) if !before => tracing::info!("closed: outside opening hours. {opening}"),
+                Verdict::Open if before => tracing::info!("open: within opening hours"),
+                _ => {}
+            }
+            needs.shutter.set_closed(match verdict {
+                Verdict::Open => None,
+                Verdict::Closed(opening) => Some(opening),
+            });
+        }
+        if let Some(on) = standby.due(closed, Instant::now()) {
+            let power = Arc::clone(&needs.power);
+            tokio::task::spawn_blocking(move || power(on));
+        }
+    }
+}
+
+fn understood(schedule: Result<Schedule, Invalid>) -> Schedule {
+    schedule.unwrap_or_else(|invalid| {
+        // The zone's file has gone since the configuration was checked.
+        tracing::warn!(%invalid, "opening hours cannot be kept: always open");
+        Schedule::always()
+    })
+}
+
+/// When the monitor is switched.
+#[derive(Debug, Default)]
+struct Standby {
+    closed_since: Option<Instant>,
+    switched_off: Option<Instant>,
+}
+
+impl Standby {
+    /// What is to be done now, if anything: `true` for on.
+    fn due(&mut self, closed: bool, now: Instant) -> Option<bool> {
+        if !closed {
+            self.closed_since = None;
+            return self.switched_off.take().map(|_| true);
+        }
+        let since = *self.closed_since.get_or_insert(now);
+        let last = self.switched_off.map_or(since + READABLE, |last| last + AGAIN);
+        (now >= last).then(|| {
+            self.switched_off = Some(now);
+            false
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monitor_sleeps_while_it_is_closed_and_is_awake_when_it_opens() {
+        let (mut standby, start) = (Standby::default(), Instant::now());
+        let mut due = |closed, s| standby.due(closed, start + Duration::from_secs(s));
+        assert_eq!((due(false, 0), due(true, 10), due(true, 129)), (None, None, None));
+        assert_eq!((due(true, 130), due(true, 131)), (Some(false), None));
+        assert_eq!((due(true, 730), due(true, 731)), (Some(false), None), "somebody may have woken it");
+        assert_eq!((due(false, 800), due(false, 801)), (Some(true), None));
+        assert_eq!((due(true, 900), due(false, 950)), (None, None), "closed for a moment only");
+    }
+}

@@ -1,0 +1,285 @@
+//! Keeps the configuration of a portal that runs: sees that a file has changed, takes what people set at the kiosk, and passes on what
+//! differs to the rooms that it concerns.
+//!
+//! A thread of its own: disks may be slow, and looking at cameras and networks is.
+
+use super::quit::{Ended, Quit};
+use crate::capture::{self, Capture};
+use crate::cli::check;
+use crate::codec::encode;
+use crate::config::{self, Change, Config, Effect, Loaded, settings};
+use crate::display::{Fit, Live};
+use crate::hours;
+use crate::link::Link;
+use crate::media::Waker;
+use crate::ops::{Value, logging};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often the files are looked at. One that has changed is read when it has been the same twice: editors write in pieces.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What the keeper is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Order {
+    /// SIGHUP: read the files, changed or not.
+    Reload,
+    /// A person at the kiosk sets something.
+    Set(&'static str, &'static str, Value),
+    /// A person at the kiosk wants another camera.
+    NextCamera,
+    /// A person at the kiosk wants to see the cameras.
+    ListCameras,
+    /// A person at the kiosk wants to know about the network.
+    TestNetwork,
+}
+
+/// Whom the keeper tells.
+pub(super) struct Rooms {
+    pub live: watch::Sender<Live>,
+    pub hours: watch::Sender<hours::Config>,
+    /// Whoever owns it decides when it ends.
+    pub capture: Weak<Capture>,
+    pub link: Option<Arc<Link>>,
+    pub encoder: Arc<encode::Control>,
+    pub quit: Quit,
+    pub waker: Waker,
+}
+
+/// What a file is told from a later state of itself by: device, inode, size, and time of change.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+struct Keeper {
+    loaded: Loaded,
+    rooms: Rooms,
+    /// The files as they were when they were last read, and when last looked at.
+    read: [Stamp; 2],
+    seen: [Stamp; 2],
+}
+
+/// What the display begins with.
+pub(super) fn live(config: &Config) -> Live {
+    Live {
+        config: config.display.clone(),
+        site: config.site.name.clone(),
+        time_zone: config.hours.time_zone.clone(),
+        operator: config.operator.clone(),
+        camera: camera(config),
+        ..Live::default()
+    }
+}
+
+fn camera(config: &Config) -> String {
+    config.source.camera.names().first().cloned().unwrap_or_default()
+}
+
+/// Starts the thread `configuration`. It ends with the last sender of orders.
+pub(super) fn start(loaded: Loaded, rooms: Rooms, orders: Receiver<Order>) -> std::io::Result<()> {
+    let now = stamps(&loaded);
+    let mut keeper = Keeper { loaded, rooms, read: now, seen: now };
+    std::thread::Builder::new().name("configuration".into()).spawn(move || {
+        loop {
+            match orders.recv_timeout(LOOK_EVERY) {
+                Ok(order) => keeper.carry_out(order),
+                Err(RecvTimeoutError::Timeout) => keeper.look(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn stamps(loaded: &Loaded) -> [Stamp; 2] {
+    let stamp = |path: Option<PathBuf>| {
+        let file = std::fs::metadata(path?).ok()?;
+        Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
+    };
+    loaded.files().map(stamp)
+}
+
+impl Keeper {
+    fn look(&mut self) {
+        let now = stamps(&self.loaded);
+        let settled = std::mem::replace(&mut self.seen, now) == now;
+        if settled && now != self.read {
+            self.reload();
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Reload => self.reload(),
+            Order::Set(section, key, value) => {
+                let notice = self.set(section, key, value);
+                tracing::info!("{section}.{key} set at the kiosk: {notice}");
+                self.show(|live| live.notice = notice);
+            }
+            Order::ListCameras => {
+                let cameras = capture::cameras().iter().map(|camera| camera.name().to_owned()).collect();
+                self.show(|live| live.cameras = cameras);
+            }
+            Order::NextCamera => match self.rooms.capture.upgrade().and_then(|capture| capture.next_camera()) {
+                Some(camera) => tracing::info!(camera, "chosen at the kiosk"),
+                None => tracing::info!("there is no other camera to choose"),
+            },
+            Order::TestNetwork => self.test_network(),
+        }
+    }
+
+    /// Reads the files again. What cannot be used is refused as a whole.
+    fn reload(&mut self) {
+        self.read = stamps(&self.loaded);
+        match Config::load(&self.loaded.sources) {
+            Ok(loaded) => {
+                if let Some(error) = &loaded.ignored {
+                    tracing::error!("what was set at the kiosk does not count: {error}");
+                }
+                self.apply(loaded);
+            }
+            Err(error) => tracing::error!("the configuration is refused, and what was in use stays: {error}"),
+        }
+    }
+
+    fn apply(&mut self, loaded: Loaded) {
+        let changes = config::changes(&self.loaded.config, &loaded.config);
+        self.loaded = loaded;
+        if changes.is_empty() {
+            return;
+        }
+        for (effect, words) in [
+            (Effect::Now, "in use now"),
+            (Effect::Again, "with a new connection: the portal begins again"),
+            (Effect::NextStart, "at the next start"),
+        ] {
+            let keys: Vec<_> = changes.iter().filter(|it| it.effect() == effect).map(Change::to_string).collect();
+            if !keys.is_empty() {
+                tracing::info!("the configuration has changed: {}; {words}", keys.join(", "));
+            }
+        }
+        let has = |section: &str| changes.iter().any(|it| it.section == section && it.effect() == Effect::Now);
+        let config = self.loaded.config.clone();
+        if has("source")
+            && let Some(capture) = self.rooms.capture.upgrade()
+        {
+            capture.set_config(config.source.clone());
+        }
+        if has("encode") {
+            // The lower one first, so that no more is made than may be sent.
+            self.rooms.encoder.set_ceiling_bps(config.encode.bitrate_bps);
+            if let Some(link) = &self.rooms.link {
+                link.set_ceiling_bps(config.encode.bitrate_bps);
+            }
+        }
+        if has("site")
+            && let Some(link) = &self.rooms.link
+        {
+            link.set_site(config.site.name.clone());
+        }
+        if has("hours") {
+            self.rooms.hours.send_replace(config.hours.clone());
+        }
+        if has("log") {
+            logging::set_level(&config.log.level);
+        }
+        self.show(|live| {
+            live.config = config.display.clone();
+            live.site.clone_from(&config.site.name);
+            live.time_zone.clone_from(&config.hours.time_zone);
+            live.operator = config.operator.clone();
+            live.camera = camera(&config);
+        });
+        let again: Vec<_> = changes.iter().filter(|it| it.effect() == Effect::Again).map(Change::to_string).collect();
+        if !again.is_empty() {
+            self.rooms.quit.now(Ended::Again(format!("the configuration has changed: {}", again.join(", "))));
+        }
+    }
+
+    /// Sets a key at once, and for good if it can be saved. Returns what came of it, for the page.
+    fn set(&mut self, section: &'static str, key: &'static str, value: Value) -> String {
+        if let Some(origin) = self.loaded.fixed_by(section, key) {
+            return format!("Not changed: fixed by the {origin}");
+        }
+        let mut loaded = self.loaded.clone();
+        if let Err(problem) = assign(&mut loaded.config, section, key, &value) {
+            return format!("Not changed: {problem}");
+        }
+        if let Err((_, invalid)) = loaded.config.check() {
+            return format!("Not changed: {invalid}");
+        }
+        let folder = loaded.config.data.folder.clone();
+        self.apply(loaded);
+        let saved = settings::save(&folder, section, key, toml_of(value));
+        // Our own writing is no news.
+        self.read = stamps(&self.loaded);
+        self.seen = self.read;
+        match saved {
+            Ok(()) => "Saved".to_owned(),
+            Err(error) => format!("Not saved ({error}): holds until the next start"),
+        }
+    }
+
+    fn test_network(&self) {
+        if self.rooms.live.borrow().testing {
+            return;
+        }
+        self.show(|live| (live.testing, live.network) = (true, Vec::new()));
+        let (live, waker, config) = (self.rooms.live.clone(), self.rooms.waker.clone(), self.loaded.config.clone());
+        let test = move || {
+            let network = check::network_lines(&config);
+            live.send_modify(|live| (live.testing, live.network) = (false, network));
+            waker.wake();
+        };
+        if let Err(error) = std::thread::Builder::new().name("network-test".into()).spawn(test) {
+            self.show(|live| (live.testing, live.network) = (false, vec![(false, error.to_string())]));
+        }
+    }
+
+    fn show(&self, change: impl FnOnce(&mut Live)) {
+        self.rooms.live.send_modify(change);
+        self.rooms.waker.wake();
+    }
+}
+
+/// One of [`settings::KEYS`].
+fn assign(config: &mut Config, section: &str, key: &str, value: &Value) -> Result<(), String> {
+    match (section, key, value) {
+        ("site", "name", Value::Text(name)) => config.site.name = name.trim().to_owned(),
+        ("source", "camera", Value::Text(camera)) => config.source.camera = camera.as_str().into(),
+        ("display", "fit", Value::Text(fit)) if fit == "cover" => config.display.fit = Fit::Cover,
+        ("display", "fit", Value::Text(fit)) if fit == "contain" => config.display.fit = Fit::Contain,
+        ("display", "rotate_deg", Value::Number(degrees)) => config.display.rotate_deg = *degrees,
+        ("display", "self_view", Value::Flag(shown)) => config.display.self_view = *shown,
+        _ => return Err(format!("{section}.{key} cannot be set here")),
+    }
+    Ok(())
+}
+
+fn toml_of(value: Value) -> toml::Value {
+    match value {
+        Value::Text(text) => toml::Value::String(text),
+        Value::Number(number) => toml::Value::Integer(number.into()),
+        Value::Flag(flag) => toml::Value::Boolean(flag),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_the_kiosk_can_be_assigned() {
+        for (section, key) in settings::KEYS {
+            let mut config = Config::default();
+            let values = [Value::Text("contain".into()), Value::Number(90), Value::Flag(false)];
+            let taken = values.iter().filter(|value| assign(&mut config, section, key, value).is_ok()).count();
+            assert_eq!(taken, 1, "{section}.{key}");
+            config.check().unwrap();
+            assert_eq!(config::changes(&Config::default(), &config).len(), 1, "{section}.{key}");
+        }
+        assert!(assign(&mut Config::default(), "data", "folder", &Value::Text("/".into())).is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether anything is captured, sent or shown at all: the privacy key and the opening hours, in one place.
+
+use super::Board;
+use crate::capture::Capture;
+use crate::hours::Announced;
+use crate::link::Link;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Tells board, far end and camera, in this order: the far end's slate says why the picture ends, and then it ends.
+pub(super) struct Shutter {
+    reasons: Mutex<Reasons>,
+    board: Arc<Board>,
+    link: Option<Arc<Link>>,
+    /// Whoever owns it decides when it ends.
+    capture: Weak<Capture>,
+}
+
+/// Why it is shut. Any one is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reasons {
+    private: bool,
+    closed: bool,
+}
+
+impl Shutter {
+    /// An open one.
+    pub(super) fn new(board: Arc<Board>, link: Option<Arc<Link>>, capture: &Arc<Capture>) -> Self {
+        Self { reasons: Mutex::default(), board, link, capture: Arc::downgrade(capture) }
+    }
+
+    /// The privacy key.
+    pub(super) fn toggle_private(&self) {
+        self.set(|reasons| reasons.private = self.board.toggle_private());
+    }
+
+    /// Outside opening hours, with what people are told of the next opening; or `None` while it is open.
+    pub(super) fn set_closed(&self, closed: Option<String>) {
+        self.set(|reasons| {
+            reasons.closed = closed.is_some();
+            self.board.closed(closed);
+        });
+    }
+
+    /// Our opening hours, for the far end.
+    pub(super) fn tell_hours(&self, hours: Vec<Announced>) {
+        if let Some(link) = &self.link {
+            link.set_hours(hours);
+        }
+    }
+
+    /// Under one lock from the first to the last, so that two who change something at once leave one state behind.
+    fn set(&self, change: impl FnOnce(&mut Reasons)) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *reasons;
+        change(&mut reasons);
+        if *reasons == before {
+            return;
+        }
+        if let Some(link) = &self.link {
+            link.set_private(reasons.private);
+            link.set_closed(reasons.closed);
+        }
+        if let Some(capture) = self.capture.upgrade() {
+            capture.set_private(reasons.private || reasons.closed);
+        }
+    }
+}
