@@ -147,9 +147,9 @@ fn a_kiosk_is_enabled_owned_and_becomes_a_desktop_when_asked() {
     if is_root() && !output.contains("skipped") {
         assert!(wanted.symlink_metadata().is_ok(), "{output}");
         let users = std::fs::read_to_string(root.join("etc/passwd")).unwrap();
-        let number = users.lines().find_map(|line| line.strip_prefix("kim:")?.split(':').nth(1)?.parse::<u32>().ok());
+        let number = users.lines().find_map(|line| line.strip_prefix("kim:")?.split(':').nth(2)?.parse::<u32>().ok());
         let configuration = root.join("etc/screen-portal/portal.toml").metadata().unwrap();
-        assert_eq!((Some(configuration.uid()), configuration.mode() & 0o777), (number, 0o660), "{output}");
+        assert_eq!((configuration.uid(), Some(configuration.gid()), configuration.mode() & 0o777), (0, number, 0o640));
         let groups = std::fs::read_to_string(root.join("etc/group")).unwrap();
         for group in ["video", "render", "audio", "input"] {
             assert!(

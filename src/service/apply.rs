@@ -1,10 +1,10 @@
 //! Makes what is planned, and takes it away: the only part that changes the machine.
 
+use super::Error;
 use super::machine::Machine;
 use super::plan::{File, Plan, Step};
 use super::record::Record;
 use super::removal::Removal;
-use super::{CONFIGURATION, Error};
 use crate::files;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -117,9 +117,7 @@ fn take_away(
         }
     }
     if doing == Doing::Really {
-        // The configuration's folder may have been made by tmpfiles.
-        let configuration = Path::new(CONFIGURATION).parent().map(PathBuf::from);
-        for path in configuration.iter().chain(&removal.folders) {
+        for path in &removal.folders {
             // It is not empty: then it is somebody else's too.
             let _ = fs::remove_dir(machine.at(path));
         }

@@ -128,10 +128,10 @@ impl Plan {
                 (files, &unit::DESKTOP_GROUPS)
             }
         };
-        files.push(file("/etc/tmpfiles.d", &format!("{NAME}.conf"), unit::folders(user, group)));
+        files.push(file("/etc/tmpfiles.d", &format!("{NAME}.conf"), unit::configuration(group)));
         files.push(File {
             is_configuration: true,
-            mode: 0o660,
+            mode: 0o640,
             ..file("/etc/screen-portal", "portal.toml", super::DEFAULT_CONFIGURATION.into())
         });
         let is_member = |group: &&&str| machine.members.contains(&(group.to_string(), user.to_owned()));
@@ -180,7 +180,7 @@ fn steps(machine: &Machine, mode: Mode) -> Vec<Step> {
         // For an image that is not complete yet, its first boot does it.
         Step {
             may_fail: !machine.is_this(),
-            ..on("systemd-tmpfiles", &["--create", &conf], "the configuration's folder")
+            ..on("systemd-tmpfiles", &["--create", &conf], "who may read the configuration")
         },
     ];
     match mode {

@@ -101,9 +101,8 @@ StateDirectoryMode=0700
 WorkingDirectory={DATA}
 
 {LIMITS}
-# Everything is read-only but the state, and the configuration, which the settings page saves.
+# Everything is read-only but the state: the identity, and what is set at the kiosk.
 ProtectSystem=strict
-ReadWritePaths=-/etc/{NAME}
 ProtectHome=yes
 PrivateTmp=yes
 PrivateMounts=yes
@@ -197,9 +196,9 @@ pub fn desktop_user(user: &str) -> String {
     DESKTOP_GROUPS.map(|group| format!("m {user} {group}\n")).concat()
 }
 
-/// The configuration's folder, for tmpfiles.d(5): it belongs to root, and the portal may save its settings there.
-pub fn folders(user: &str, group: &str) -> String {
-    format!("d /etc/{NAME} 0770 root {group} -\nz {CONFIGURATION} 0660 {user} {group} -\n")
+/// Who may read the configuration, for tmpfiles.d(5): the portal, and nobody else, for it may hold a relay's password and the PIN.
+pub fn configuration(group: &str) -> String {
+    format!("z {CONFIGURATION} 0640 root {group} -\n")
 }
 
 #[cfg(test)]
