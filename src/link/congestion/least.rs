@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Values are remembered for between one and two of these.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// The least value of the last 10 to 20 seconds.
+/// The least value of the last 10 to 20 seconds; of what came before a longer pause, nothing.
 #[derive(Debug, Default)]
 pub(super) struct Least {
     now: Option<f64>,
@@ -15,9 +15,11 @@ pub(super) struct Least {
 
 impl Least {
     pub fn add(&mut self, now: Instant, value: f64) {
-        if now.saturating_duration_since(*self.turned.get_or_insert(now)) > MEMORY {
+        let passed = now.saturating_duration_since(*self.turned.get_or_insert(now));
+        if passed > MEMORY {
             self.turned = Some(now);
-            self.before = self.now.take();
+            // During a night without pictures the clocks of two machines part by seconds.
+            self.before = self.now.take().filter(|_| passed <= 2 * MEMORY);
         }
         self.now = Some(self.now.map_or(value, |least| least.min(value)));
     }

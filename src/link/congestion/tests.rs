@@ -2,6 +2,7 @@
 
 use super::competition::Competition;
 use super::loss::{Loss, Verdict};
+use super::queue::Queue;
 use super::trains::Trains;
 use super::*;
 use rtc::rtcp::transport_feedbacks::cc_feedback_report::Ecn;
@@ -53,6 +54,22 @@ fn reports_that_make_no_sense_do_no_harm() {
         let Allowance { rate_bps, window_bytes } = controller.allowance();
         assert!(rate_bps.is_finite() && rate_bps > 0.0 && window_bytes.is_finite() && window_bytes > 0.0);
         assert!((2e5..=2.5e6).contains(&controller.target_bitrate()));
+    }
+}
+
+/// Nothing is sent while a portal is private. Its clock meanwhile parts from the far end's, by 40 parts in a million here.
+#[test]
+fn clocks_that_have_parted_in_a_pause_are_no_queue() {
+    let (mut queue, start) = (Queue::default(), Instant::now());
+    let mut standing_ms = |pause_s: u32, n: u32| {
+        let sent = Duration::from_secs(1) * pause_s + 33 * MS * n;
+        queue.add(start + sent, sent + 20 * MS + 40 * sent / 1_000_000);
+        queue.end_of_report(start + sent + 40 * MS);
+        queue.standing_ms()
+    };
+    for pause_s in [0, 3600, 12 * 3600] {
+        let longest_ms = (0..300).map(|n| standing_ms(pause_s, n)).fold(0.0, f64::max);
+        assert!(longest_ms < 1.0, "{longest_ms} ms after {pause_s} s");
     }
 }
 
