@@ -90,7 +90,7 @@ impl Flight {
     /// those that are given up.
     pub fn feedback(&mut self, feedback: &TransportLayerCc, now: Instant, reports: &mut Vec<PacketReport>) {
         let reference = self.unwrap_reference(feedback.reference_time);
-        let mut arrival_us = reference * REFERENCE_US;
+        let mut arrival_us = reference.saturating_mul(REFERENCE_US);
         // Relative to the newest packet sent: feedback is never of the future.
         let next = self.first + self.packets.len() as u64;
         let behind = (next as u16).wrapping_sub(feedback.base_sequence_number);
