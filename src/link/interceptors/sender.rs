@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const NO_NEWS: Duration = Duration::from_millis(300);
 /// Rates are counted over this long.
 const RATE_WINDOW: Duration = Duration::from_millis(250);
+/// Nothing has come to be sent for so long: on purpose, or the path is dead.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Bytes that came to be sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,15 +117,23 @@ impl<E: Estimator> Sender<E> {
         if passed < RATE_WINDOW {
             return;
         }
-        let bps = |bytes: usize| bytes as f64 * 8.0 / passed.as_secs_f64();
-        self.figures.outgoing.send_rate_bps.set(bps(self.sent_bytes) as u64);
-        self.estimator.offered(bps(self.offered.media_bytes), bps(self.offered.repair_bytes));
+        self.publish_rate(passed);
+        self.estimator.offered(bps(self.offered.media_bytes, passed), bps(self.offered.repair_bytes, passed));
         (self.counted, self.offered, self.sent_bytes) = (Some(now), Offered::default(), 0);
+    }
+
+    /// What was sent since it was counted last, so long ago.
+    fn publish_rate(&self, passed: Duration) {
+        self.figures.outgoing.send_rate_bps.set(bps(self.sent_bytes, passed) as u64);
     }
 
     fn no_news(&self) -> Duration {
         NO_NEWS + self.estimator.round_trip()
     }
+}
+
+fn bps(bytes: usize, time: Duration) -> f64 {
+    bytes as f64 * 8.0 / time.as_secs_f64()
 }
 
 /// Of the media, of its repairs and of its forward error correction.
@@ -192,6 +202,11 @@ impl<E: Estimator> Protocol<TaggedPacket, TaggedPacket, ()> for Sender<E> {
         if self.pacer.waiting_bytes() > 0 {
             self.pump(now);
         }
+        // Who counts is what comes to be sent; while nothing does, the figure would stay what it was.
+        let passed = self.counted.map(|since| now.saturating_duration_since(since));
+        if let Some(passed) = passed.filter(|passed| *passed >= PAUSE) {
+            self.publish_rate(passed);
+        }
         Ok(())
     }
 
@@ -223,7 +238,60 @@ impl<E: Estimator> Interceptor for Sender<E> {
 }
 
 impl<E> Drop for Sender<E> {
+    /// What waited here waits no more; the next connection would take it for its own, and refuse keyframes and repairs for it.
     fn drop(&mut self) {
         self.backlog.set(Duration::ZERO);
+        let figures = &self.figures.outgoing;
+        for gauge in [&figures.pacer_queue_us, &figures.path_queue_us, &figures.send_rate_bps] {
+            gauge.set(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::congestion::{Controller, Limits};
+    use rtc::interceptor::RTPHeaderExtension;
+    use rtc::shared::TransportContext;
+
+    fn sender(figures: &Arc<Figures>) -> Sender<Controller> {
+        let limits = Limits { floor_bps: 2e5, start_bps: 2e6, ceiling_bps: 2.5e6 };
+        let mut sender = Sender::new(Controller::new(limits), figures.clone(), Arc::default());
+        let extension = RTPHeaderExtension { uri: crate::link::interceptors::TWCC_URI.into(), id: 1 };
+        let stream = StreamInfo { rtp_header_extensions: vec![extension], ..StreamInfo::default() };
+        sender.bind_local_stream(&stream);
+        sender
+    }
+
+    fn send(sender: &mut Sender<Controller>, now: Instant) {
+        let packet = rtc::rtp::Packet { payload: vec![0; 1000].into(), ..Default::default() };
+        let message = Packet::Rtp(packet).into();
+        sender.handle_write(TaggedPacket { now, transport: TransportContext::default(), message }).unwrap();
+        while sender.poll_write().is_some() {}
+    }
+
+    #[test]
+    fn in_a_pause_nothing_counts_as_sent() {
+        let (figures, start) = (Arc::<Figures>::default(), Instant::now());
+        let (mut sender, ms) = (sender(&figures), Duration::from_millis(1));
+        let rate_bps = || figures.outgoing.send_rate_bps.get();
+        // As much as may be on its way before the far end is heard of.
+        (0..=5).for_each(|n| send(&mut sender, start + n * 50 * ms));
+        assert!((155_000..170_000).contains(&rate_bps()), "{}", rate_bps());
+        sender.handle_timeout(start + 1000 * ms).unwrap();
+        assert!(rate_bps() > 155_000, "that is no pause");
+        sender.handle_timeout(start + 60_000 * ms).unwrap();
+        assert!(rate_bps() < 1000, "{}", rate_bps());
+    }
+
+    #[test]
+    fn what_waited_in_a_connection_does_not_wait_in_the_next() {
+        let (figures, start) = (Arc::<Figures>::default(), Instant::now());
+        let mut sender = sender(&figures);
+        (0..100).for_each(|_| send(&mut sender, start));
+        assert!(figures.outgoing.pacer_queue_us.get() > 100_000);
+        drop(sender);
+        assert_eq!(figures.outgoing.pacer_queue_us.get(), 0);
     }
 }
