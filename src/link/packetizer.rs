@@ -5,6 +5,7 @@
 //! far end sees the pictures' true spacing, whatever the encoder and the scheduler did meanwhile.
 
 use super::capture_time;
+use crate::codec::nal;
 use bytes::{BufMut, Bytes, BytesMut};
 use rtc::rtp::header::Header;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Packetizer {
         if self.buffer.capacity() < wanted {
             self.buffer = BytesMut::with_capacity(wanted.max(CHUNK));
         }
-        let mut nals = NalUnits(annex_b).filter(|nal| worth_sending(nal)).peekable();
+        let mut nals = nal::units(annex_b).filter(|nal| worth_sending(nal)).peekable();
         while let Some(nal) = nals.next() {
             if nal.len() > MAX_PAYLOAD {
                 self.fragment(nal, timestamp, into);
@@ -131,36 +132,6 @@ fn put_sized(buffer: &mut BytesMut, nal: &[u8]) {
 /// Delimiters and filler say nothing that RTP does not say already.
 fn worth_sending(nal: &[u8]) -> bool {
     nal.first().is_some_and(|header| !matches!(header & 0x1f, 9 | 12))
-}
-
-/// The NAL units between the start codes of Annex B.
-struct NalUnits<'a>(&'a [u8]);
-
-impl<'a> Iterator for NalUnits<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let start = start_code(self.0)? + 3;
-        let rest = &self.0[start..];
-        let end = start_code(rest).unwrap_or(rest.len());
-        self.0 = &rest[end..];
-        // Zeroes behind a NAL unit belong to the next start code: a NAL unit itself never ends in zero.
-        let trailing = rest[..end].iter().rev().take_while(|byte| **byte == 0).count();
-        Some(&rest[..end - trailing])
-    }
-}
-
-fn start_code(data: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    // Looks for the 1, which is rarer in coded pictures than 0.
-    while let Some(found) = data.get(from + 2..)?.iter().position(|byte| *byte == 1) {
-        let at = from + found;
-        if data[at] == 0 && data[at + 1] == 0 {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-    None
 }
 
 #[cfg(test)]
