@@ -27,7 +27,7 @@ const BACKLOG: usize = 32;
 /// How soon a full queue is tried again: about the time that decoding one picture takes.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// Where access units of all attempts end. A newer attempt takes over with its first keyframe.
+/// Where access units of all connections end. A newer one takes over with its first keyframe.
 pub(super) struct Delivery {
     units: Sender<AccessUnit>,
     newest: AtomicU64,
@@ -39,12 +39,12 @@ impl Delivery {
         Self { units, newest: AtomicU64::new(0), number: AtomicU64::new(0) }
     }
 
-    /// Whether a unit of an attempt is still wanted. What comes through an older connection than the newest is not.
-    fn wants(&self, attempt: u64, unit: &AccessUnit) -> bool {
+    /// Whether a unit of the connection `id` is still wanted. What comes through an older one than the newest is not.
+    fn wants(&self, id: u64, unit: &AccessUnit) -> bool {
         if unit.keyframe {
-            self.newest.fetch_max(attempt, Ordering::Relaxed);
+            self.newest.fetch_max(id, Ordering::Relaxed);
         }
-        attempt >= self.newest.load(Ordering::Relaxed)
+        id >= self.newest.load(Ordering::Relaxed)
     }
 
     fn next_number(&self) -> u64 {
@@ -166,7 +166,7 @@ impl Incoming {
     fn deliver(&mut self) {
         let Setup { delivery, figures, .. } = &*self.shared.setup;
         while let Some(unit) = self.backlog.pop_front() {
-            if !delivery.wants(self.shared.attempt, &unit) {
+            if !delivery.wants(self.shared.id, &unit) {
                 continue;
             }
             match delivery.units.try_send(unit) {
@@ -212,7 +212,7 @@ impl Incoming {
             return;
         }
         if let Err(error) = self.track.write_rtcp(requests).await {
-            tracing::debug!(attempt = self.shared.attempt, %error, "nothing asked for");
+            tracing::debug!(connection = self.shared.id, %error, "nothing asked for");
         }
     }
 }

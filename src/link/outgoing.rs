@@ -16,7 +16,8 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 /// Where pictures are sent.
 #[derive(Clone)]
 pub(super) struct Path {
-    pub attempt: u64,
+    /// The connection's id.
+    pub connection: u64,
     pub track: Arc<TrackLocalStaticRTP>,
     pub stream: Stream,
     /// The id of the extension that says what a picture refers to, if the far end takes it.
@@ -49,8 +50,8 @@ pub(super) async fn run(
             continue;
         };
         // One packetizer for the whole life of a connection, pauses included: its sequence numbers must not jump.
-        if packetizer.as_ref().is_none_or(|(attempt, _)| *attempt != path.attempt) {
-            packetizer = Some((path.attempt, Packetizer::new(path.stream)));
+        if packetizer.as_ref().is_none_or(|(connection, _)| *connection != path.connection) {
+            packetizer = Some((path.connection, Packetizer::new(path.stream)));
             started = false;
         }
         let Some((_, packetizer)) = packetizer.as_mut().filter(|_| started || unit.keyframe) else {
@@ -66,7 +67,7 @@ pub(super) async fn run(
         }
         for packet in packets.drain(..) {
             if let Err(error) = path.track.write_rtp(packet).await {
-                tracing::debug!(attempt = path.attempt, %error, "the picture cannot be sent");
+                tracing::debug!(connection = path.connection, %error, "the picture cannot be sent");
                 // The next one starts anew; if the connection is gone, the state machine will see to it.
                 started = false;
                 break;

@@ -25,6 +25,7 @@ use crate::media::PortalClock;
 use crate::ops::Figures;
 use crate::pairing::Fingerprint;
 use candidates::Candidates;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,10 +44,10 @@ use webrtc::rtp_transceiver::RtpSender;
 
 /// ICE timers. Checks every 20 ms connect within a few round trips (the stock 200 ms would cost most of the time to the first
 /// picture); consent is asked for every 200 ms (RFC 7675 allows far less often), so that a path that is back is found at once.
-const ICE_CHECK: Duration = Duration::from_millis(20);
-const ICE_KEEPALIVE: Duration = Duration::from_millis(200);
+pub(super) const ICE_CHECK: Duration = Duration::from_millis(20);
+pub(super) const ICE_KEEPALIVE: Duration = Duration::from_millis(200);
 /// Nothing at all of the far end for so long, not even its checks, is a lost path.
-const ICE_DISCONNECTED: Duration = Duration::from_millis(600);
+pub(super) const ICE_DISCONNECTED: Duration = Duration::from_millis(600);
 /// Checks for each pair of addresses before it is given up: far longer than any attempt lives.
 const ICE_MAX_CHECKS: u16 = 1000;
 /// How long a valid path waits for a better one, by how it was found: this machine's own addresses do not wait. (The stock 0.5, 1 and
@@ -59,7 +60,7 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// A connection that does not close within this is left to its own end.
 const CLOSING: Duration = Duration::from_millis(400);
 /// SRTP packets that repairs may be late by. The stock 64 would drop repairs of larger pictures.
-const REPLAY_WINDOW: usize = 1024;
+pub(super) const REPLAY_WINDOW: usize = 1024;
 const CLOCKS_UNRELATED: i64 = i64::MIN;
 
 /// What all attempts have in common.
@@ -76,7 +77,7 @@ pub(super) struct Setup {
     pub on_decoded: Arc<dyn Fn(u32, bool) + Send + Sync>,
     pub on_target_bps: Arc<dyn Fn(u32) + Send + Sync>,
     pub delivery: Arc<Delivery>,
-    /// What peers report, each with its attempt's number.
+    /// What peers report, each with its id.
     pub events: mpsc::Sender<(u64, Event)>,
 }
 
@@ -99,7 +100,7 @@ pub(super) enum Event {
 
 /// A peer connection and what belongs to it. Dropping it closes it in the background.
 pub(super) struct Peer {
-    connection: Arc<dyn PeerConnection>,
+    connection: Open,
     sender: Arc<dyn RtpSender>,
     track: Arc<TrackLocalStaticRTP>,
     ssrc: u32,
@@ -107,9 +108,16 @@ pub(super) struct Peer {
     shared: Arc<Shared>,
 }
 
+/// A connection of the library's. One that is dropped without being closed would keep its driver running.
+struct Open {
+    connection: Arc<dyn PeerConnection>,
+    shared: Arc<Shared>,
+}
+
 /// What the connection's callbacks and tasks share.
 pub(super) struct Shared {
-    pub attempt: u64,
+    /// The connection's own, never used twice: not the number of the attempt, by which the two ends know it.
+    pub id: u64,
     pub setup: Arc<Setup>,
     sender: OnceLock<Arc<dyn RtpSender>>,
     /// The far end's certificate was compared with the pin after the handshake.
@@ -135,9 +143,9 @@ pub(super) struct Shared {
 
 impl Peer {
     /// Opens the sockets and prepares everything that can be prepared without the far end.
-    pub async fn new(setup: &Arc<Setup>, attempt: u64) -> Result<Self, Error> {
+    pub async fn new(setup: &Arc<Setup>, id: u64) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
-            attempt,
+            id,
             setup: setup.clone(),
             sender: OnceLock::new(),
             verified: AtomicBool::new(false),
@@ -154,7 +162,8 @@ impl Peer {
             tasks: Mutex::default(),
         });
         setup.ice.prepare().await;
-        let connection = build(setup, &shared).await?;
+        // Whoever wants this connection may change his mind at each of the points where it is waited for.
+        let connection = Open { connection: build(setup, &shared).await?, shared: shared.clone() };
         let ssrc = rand::random::<u32>() | 1;
         let track = Arc::new(TrackLocalStaticRTP::new(media_engine::track(ssrc)));
         let sender = connection.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
@@ -193,7 +202,7 @@ impl Peer {
 
     async fn gathered_description(&self) -> Result<String, Error> {
         if tokio::time::timeout(GATHERING, self.shared.gathered.notified()).await.is_err() {
-            tracing::debug!(attempt = self.shared.attempt, "going on with the candidates found so far");
+            tracing::debug!(connection = self.shared.id, "going on with the candidates found so far");
         }
         let sdp = self.connection.local_description().await.ok_or(Error::NoDescription)?.sdp;
         self.shared.candidates.described(&sdp);
@@ -214,7 +223,7 @@ impl Peer {
         self.shared.dependency_id.store(dependency_id.unwrap_or(0), Ordering::Relaxed);
         let stream = Stream { ssrc: self.ssrc, payload_type: codec.payload_type, capture_time_id };
         let (track, backlog) = (self.track.clone(), self.shared.backlog.clone());
-        Ok(Path { attempt: self.shared.attempt, track, stream, dependency_id, backlog })
+        Ok(Path { connection: self.shared.id, track, stream, dependency_id, backlog })
     }
 
     /// Asks the far end for a keyframe soon.
@@ -225,7 +234,7 @@ impl Peer {
     /// Says something to the far end. What cannot be said now is not said: the channel is not open, or the connection gone.
     pub async fn say(&self, message: &control::Message) {
         if !channel::say(&self.shared, &*self.channel, message).await {
-            tracing::debug!(attempt = self.shared.attempt, "nothing said on the data channel: it is not open");
+            tracing::debug!(connection = self.shared.id, "nothing said on the data channel: it is not open");
         }
     }
 
@@ -243,15 +252,22 @@ impl Peer {
     /// Closes the connection; the far end is told by DTLS. Bounded in time.
     pub async fn close(&self) {
         if !self.shared.closing.swap(true, Ordering::Relaxed) {
-            close(self.connection.clone()).await;
+            close(self.connection.connection.clone()).await;
         }
     }
 }
 
-impl Drop for Peer {
+impl Deref for Open {
+    type Target = dyn PeerConnection;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.connection
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
         self.shared.tasks().abort_all();
-        // A connection that is dropped without being closed keeps its driver running.
         if !self.shared.closing.swap(true, Ordering::Relaxed)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -299,10 +315,10 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         .with_include_loopback_candidate(true)
         .with_srtp_replay_protection_window(REPLAY_WINDOW)
         .with_ice_connection_attempts(Some(ICE_CHECK), Some(ICE_MAX_CHECKS))
-        // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
         .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
         .with_prflx_acceptance_min_wait(Some(PEER_REFLEXIVE_WAIT))
         .with_relay_acceptance_min_wait(Some(if config.relay_only { Duration::ZERO } else { RELAY_WAIT }))
+        // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
         .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(Duration::ZERO), Some(ICE_KEEPALIVE))
         .build();
     let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
@@ -366,7 +382,7 @@ impl Shared {
 
     async fn report(&self, event: Event) {
         // Fails only when the link itself has ended.
-        let _ = self.setup.events.send((self.attempt, event)).await;
+        let _ = self.setup.events.send((self.id, event)).await;
     }
 
     fn now_us(&self) -> u64 {
@@ -421,7 +437,7 @@ impl PeerConnectionEventHandler for Handler {
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         let shared = self.0.clone();
-        tracing::debug!(attempt = shared.attempt, %state, "peer connection");
+        tracing::debug!(connection = shared.id, %state, "peer connection");
         match state {
             RTCPeerConnectionState::Connected if !shared.verified.load(Ordering::Relaxed) => {
                 self.0.spawn(async move {

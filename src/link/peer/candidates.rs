@@ -54,7 +54,7 @@ impl Peer {
         }
         let candidate = RTCIceCandidateInit { candidate, sdp_mline_index: Some(0), ..Default::default() };
         if let Err(error) = self.connection.add_ice_candidate(candidate).await {
-            tracing::debug!(attempt = self.shared.attempt, %error, "a candidate of the far end cannot be used");
+            tracing::debug!(connection = self.shared.id, %error, "a candidate of the far end cannot be used");
         }
     }
 
