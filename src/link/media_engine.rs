@@ -36,7 +36,7 @@ use std::sync::Arc;
 use webrtc::peer_connection::MediaEngine;
 
 pub(super) const PAYLOAD_TYPE: u8 = 125;
-const RTX_PAYLOAD_TYPE: u8 = 107;
+pub(super) const RTX_PAYLOAD_TYPE: u8 = 107;
 
 /// H.264, constrained baseline, level 4.0 (1080p30), non-interleaved (RFC 6184).
 pub(super) fn codec() -> RTCRtpCodec {
@@ -94,11 +94,16 @@ pub(super) fn interceptors(
         .with(Slot::from(14_000), Through::new(KeyframeRequests::new(on_said, figures.clone())))
 }
 
+/// The SSRC of the repairs of our stream `ssrc`: any other would do.
+pub(super) fn rtx_ssrc(ssrc: u32) -> u32 {
+    ssrc ^ 0x5555_0000
+}
+
 /// Our video track, with the SSRC of its packets and one for their repairs: `rtc` sends no RTX unless it is given one.
 pub(super) fn track(ssrc: u32) -> MediaStreamTrack {
     let coding = RTCRtpCodingParameters {
         ssrc: Some(ssrc),
-        rtx: Some(RTCRtpRtxParameters { ssrc: ssrc ^ 0x5555_0000 }),
+        rtx: Some(RTCRtpRtxParameters { ssrc: rtx_ssrc(ssrc) }),
         ..Default::default()
     };
     let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec: codec(), ..Default::default() };

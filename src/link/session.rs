@@ -19,13 +19,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// How often presented pictures are looked for: the picture's absence is noticed with this much delay at most.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 /// How often the machine's addresses are looked at, in ticks: four times a second, at less than 0.3 ms each.
-const ADDRESS_TICKS: u32 = 5;
+pub(super) const ADDRESS_TICKS: u32 = 5;
 /// How often the far end is told who we are, in ticks: once a second.
-const SLOW_TICKS: u32 = 20;
+pub(super) const SLOW_TICKS: u32 = 20;
 /// A replaced connection goes on receiving for this long, until the new one delivers.
-const GRACE: Duration = Duration::from_millis(400);
+pub(super) const GRACE: Duration = Duration::from_millis(400);
 /// Time for a goodbye to leave before the connection is closed.
 const GOODBYE: Duration = Duration::from_millis(30);
 
@@ -408,7 +408,7 @@ impl Session {
         attempt: u64,
         making: impl Future<Output = Result<(Arc<Peer>, Message), Error>> + Send + 'static,
     ) {
-        tracing::debug!(attempt, "connecting");
+        tracing::debug!(connection = id, attempt, "connecting");
         self.figures().link.attempts.one();
         let made = self.made.clone();
         let task = tokio::spawn(async move {

@@ -9,9 +9,11 @@ use crate::link::congestion::{Controller, Limits, Published};
 use crate::link::interceptors::keyframe_requests::Said;
 use crate::link::interceptors::rtx::is_repair;
 use crate::link::interceptors::{TWCC_URI, backlog::Backlog};
+use crate::link::media_engine::{self, PAYLOAD_TYPE, RTX_PAYLOAD_TYPE, rtx_ssrc};
 use crate::link::packetizer::{Packetizer, Stream};
+use crate::link::peer::REPLAY_WINDOW;
 use crate::link::reception::Reception;
-use crate::link::{capture_time, dependency, media_engine};
+use crate::link::{capture_time, dependency};
 use crate::ops::Figures;
 use bytes::Bytes;
 use rtc::interceptor::{Interceptor, Packet, RTCPFeedback, RTPHeaderExtension, StreamInfo, TaggedPacket};
@@ -25,8 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// As in `peer`.
-const REPLAY_WINDOW: usize = 1024;
 /// The driver's timer.
 const TIMER: Duration = Duration::from_millis(1);
 const TWCC_ID: u16 = 1;
@@ -104,8 +104,8 @@ impl Connection {
         let mut chain = Box::new(media_engine::interceptors(estimator, backlog.clone(), on_said, figures).build());
         chain.bind_local_stream(&stream(ssrc, true));
         chain.bind_remote_stream(&stream(far_ssrc, true));
-        chain.bind_remote_stream(&stream(far_ssrc ^ RTX, false));
-        let media = Stream { ssrc, payload_type: 125, capture_time_id: Some(CAPTURE_TIME_ID) };
+        chain.bind_remote_stream(&stream(rtx_ssrc(far_ssrc), false));
+        let media = Stream { ssrc, payload_type: PAYLOAD_TYPE, capture_time_id: Some(CAPTURE_TIME_ID) };
         Self {
             base,
             chain,
@@ -222,7 +222,7 @@ impl Connection {
             if feedback.lost {
                 self.figures.incoming.recovery_requests.one();
             }
-            let packet = feedback.packet(self.far_ssrc, media_engine::PAYLOAD_TYPE);
+            let packet = feedback.packet(self.far_ssrc, PAYLOAD_TYPE);
             handle_write(&mut *self.chain, Packet::Rtcp(vec![Box::new(packet)]), now);
         }
         if self.reception.keyframe_due(now) {
@@ -263,9 +263,6 @@ fn handle_write(chain: &mut dyn Interceptor, packet: Packet, now: Instant) {
     chain.handle_write(packet).expect("the chain takes every packet");
 }
 
-/// As `media_engine::track` relates the two.
-const RTX: u32 = 0x5555_0000;
-
 /// What `rtc` tells the interceptors of a stream; of the repair stream, too, which it binds by itself.
 fn stream(ssrc: u32, media: bool) -> StreamInfo {
     let codec = media_engine::codec();
@@ -274,9 +271,9 @@ fn stream(ssrc: u32, media: bool) -> StreamInfo {
     let feedback = feedback.map(|one| RTCPFeedback { typ: one.typ.clone(), parameter: one.parameter.clone() });
     StreamInfo {
         ssrc,
-        ssrc_rtx: media.then_some(ssrc ^ RTX),
-        payload_type: if media { 125 } else { 107 },
-        payload_type_rtx: media.then_some(107),
+        ssrc_rtx: media.then(|| rtx_ssrc(ssrc)),
+        payload_type: if media { PAYLOAD_TYPE } else { RTX_PAYLOAD_TYPE },
+        payload_type_rtx: media.then_some(RTX_PAYLOAD_TYPE),
         rtp_header_extensions: vec![
             extension(TWCC_URI, TWCC_ID),
             extension(capture_time::URI, CAPTURE_TIME_ID.into()),

@@ -11,9 +11,9 @@ use super::connection::Connection;
 use super::random::Random;
 use super::world::{Outbox, What};
 use crate::link::clock_offset::{ClockOffset, Sample};
+use crate::link::peer::{ICE_CHECK, ICE_DISCONNECTED, ICE_KEEPALIVE};
 use std::time::{Duration, Instant};
 
-const CHECK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 const CHECK_BYTES: usize = 130;
 /// Of the four flights.
 const FLIGHT_BYTES: [usize; 4] = [250, 1300, 1300, 150];
@@ -23,8 +23,6 @@ const FLIGHT_COPIES: [Duration; 3] =
     [Duration::from_millis(40), Duration::from_millis(110), Duration::from_millis(250)];
 /// `webrtc.md`: of connections that lose a handshake packet, some never complete.
 const STALLS: f64 = 0.1;
-/// As in `peer`.
-const DISCONNECTED: Duration = Duration::from_millis(600);
 const PING: Duration = Duration::from_millis(500);
 const FIRST_PINGS: (u32, Duration) = (5, Duration::from_millis(40));
 const CHANNEL_BYTES: usize = 140;
@@ -203,9 +201,9 @@ impl Peer {
     /// Does what time demands.
     pub fn wake(&mut self, now: Instant, out: &mut Outbox, events: &mut Vec<PeerEvent>) {
         if now >= self.next_check {
-            self.next_check = now + if self.answered { CHECK.1 } else { CHECK.0 };
+            self.next_check = now + if self.answered { ICE_KEEPALIVE } else { ICE_CHECK };
             self.send(What::Check, CHECK_BYTES, out);
-            let lost = self.connected && now.saturating_duration_since(self.seen) > DISCONNECTED;
+            let lost = self.connected && now.saturating_duration_since(self.seen) > ICE_DISCONNECTED;
             if std::mem::replace(&mut self.lost, lost) != lost {
                 events.push(PeerEvent::Path(!lost));
             }

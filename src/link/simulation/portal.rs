@@ -6,6 +6,7 @@ use super::peer::{Peer, PeerEvent};
 use super::random::Random;
 use super::screen::Screen;
 use super::world::{Outbox, What};
+use crate::link::session::{ADDRESS_TICKS, GRACE, SLOW_TICKS, TICK};
 use crate::link::state::{Action, Event, Machine, Role};
 use crate::ops::{FarCamera, Figures, LinkState, Slate};
 use crate::signaling::{Message, SessionId};
@@ -15,11 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// As in `session`.
-const TICK: Duration = Duration::from_millis(50);
-const ADDRESS_TICKS: u32 = 5;
-const SLOW_TICKS: u32 = 20;
-const GRACE: Duration = Duration::from_millis(400);
 /// Opening sockets and gathering candidates.
 const MAKING: Duration = Duration::from_millis(30);
 
