@@ -77,6 +77,10 @@ fn network(survey: &Survey) -> Finding {
         (Mapping::NoAnswer, Some(way)) if !asked_over_udp => {
             Good(format!("{way} works; whether UDP gets out was not asked (a stun: or turn: server would tell)"))
         }
+        (Mapping::NoAnswer, Some(Reach::TurnUdp)) => Good(
+            "UDP gets out to a TURN server; what address translation makes of it is not known (another stun: server would tell)"
+                .into(),
+        ),
         (Mapping::NoAnswer, Some(way)) => Note(format!(
             "UDP is blocked here: pictures go by {way}, which holds them up when a packet is lost; letting UDP out to the TURN \
              server would be better"
@@ -138,6 +142,7 @@ mod tests {
             (Mapping::Translated(public), &[(Stun, true)], "good", "second STUN server"),
             (Mapping::NoAnswer, &[(Stun, false), (TurnTcp, true)], "note", "UDP is blocked here"),
             (Mapping::NoAnswer, &[(TurnTls, true)], "good", "was not asked"),
+            (Mapping::NoAnswer, &[(Stun, false), (TurnUdp, true)], "good", "UDP gets out to a TURN server"),
             (Mapping::NoAnswer, &[(Stun, false), (TurnTls, false)], "bad", "turns:host:443"),
         ] {
             let words = said(network(&survey(mapping, servers)));
