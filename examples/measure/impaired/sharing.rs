@@ -3,11 +3,12 @@
 use super::call::{Call, Scene, rows, timeline};
 use crate::network::{HOSTS, inside};
 use crate::{Rows, Tools, Trouble, row};
+use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const PATH: &str = "both delay=25 rate=4000 q=250";
@@ -21,7 +22,7 @@ pub fn with_tcp(tools: &Tools) -> Result<Rows, Trouble> {
         let flow = Bulk::start(control);
         let whole = scene.watch(10.0 + tools.seconds as f64)?;
         let span = (whole.0 + 10e3, whole.1);
-        drop(flow);
+        flow.end()?;
         let (udp, tcp) = scene.passed_bps(1, span.0, span.1);
         all.extend(rows(&scene.calls[0], &format!("beside TCP ({control}) towards B"), span, "", ""));
         all.push(row(
@@ -82,7 +83,10 @@ pub fn with_a_portal(tools: &Tools) -> Result<Rows, Trouble> {
 }
 
 /// A TCP connection that sends from A to B as much as it can; until dropped.
-struct Bulk(Arc<AtomicBool>);
+struct Bulk {
+    ended: Arc<AtomicBool>,
+    sender: Option<JoinHandle<Option<std::io::Result<()>>>>,
+}
 
 impl Bulk {
     fn start(control: &'static str) -> Self {
@@ -95,32 +99,30 @@ impl Bulk {
             while stream.read(&mut data)? > 0 {}
             std::io::Result::Ok(())
         });
-        let sender = ended.clone();
-        inside(0, move || {
+        let over = ended.clone();
+        let sender = inside(0, move || {
             std::thread::sleep(Duration::from_millis(100));
             let mut stream = TcpStream::connect(address)?;
-            // SAFETY: the option's value is the name, of the length given.
-            unsafe {
-                libc::setsockopt(
-                    stream.as_raw_fd(),
-                    libc::IPPROTO_TCP,
-                    libc::TCP_CONGESTION,
-                    control.as_ptr().cast(),
-                    control.len() as libc::socklen_t,
-                );
-            }
+            SockRef::from(&stream).set_tcp_congestion(control.as_bytes())?;
             let data = vec![0; 16_384];
-            while !sender.load(Relaxed) {
+            while !over.load(Relaxed) {
                 stream.write_all(&data)?;
             }
             std::io::Result::Ok(())
         });
-        Self(ended)
+        Self { ended, sender: Some(sender) }
+    }
+
+    /// Ends it, and says whether it was there all the time: a kernel may lack what it was to be controlled by.
+    fn end(mut self) -> Result<(), Trouble> {
+        self.ended.store(true, Relaxed);
+        let sent = self.sender.take().and_then(|sender| sender.join().ok()).flatten();
+        Ok(sent.ok_or_else(|| Trouble::Failed("the TCP flow could not be started".into()))??)
     }
 }
 
 impl Drop for Bulk {
     fn drop(&mut self) {
-        self.0.store(true, Relaxed);
+        self.ended.store(true, Relaxed);
     }
 }
