@@ -27,7 +27,8 @@ impl Original {
         Ok(Self { width: film.width, height: film.height, pictures })
     }
 
-    /// How like the film's picture a shown one is, whichever of them it is. The time code, at the top, is not the film's and does not count.
+    /// How like the film's picture a shown one is, whichever of them it is. The time code, at the top, is not the
+    /// film's and does not count.
     pub fn likeness(&self, shown: &[u8]) -> Option<f64> {
         let top = self.width / 10;
         let difference = |original: &&Vec<u8>| rough_difference(shown, original, self.width, top);

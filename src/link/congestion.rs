@@ -86,7 +86,7 @@ const NARROW: f64 = 0.7;
 const DECREASE_INTERVAL: Duration = Duration::from_millis(250);
 /// For so long after a decrease our own queue may be draining.
 const DRAINING: Duration = Duration::from_secs(1);
-/// Growth per second while no limit of the path is known, or far below it.
+/// Growth per second while no limit of the path is known.
 const GROWTH: f64 = 1.5;
 /// The same when trains arrive so much faster than the estimate.
 const FAST_GROWTH: f64 = 4.0;
@@ -109,9 +109,9 @@ const HEADROOM_BPS: f64 = 150_000.0;
 /// The acknowledged rate is measured over this long; while a queue is there, over the shorter time: what arrives then is what
 /// the bottleneck lets through, and it may have changed just now.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
+const QUEUED_RATE_WINDOW: Duration = Duration::from_millis(200);
 /// More arrivals are not remembered: those of [`RATE_WINDOW`] at 60 Mb/s.
 const ARRIVALS: usize = 4096;
-const QUEUED_RATE_WINDOW: Duration = Duration::from_millis(200);
 /// Packets leave at this multiple of the estimate, or of what trains arrive with: fast enough for trains to show whether the
 /// path carries more, slow enough for a keyframe not to flood it.
 const PACE_ESTIMATE: f64 = 1.5;

@@ -51,7 +51,8 @@ fn check(unit: &Unit) {
     assert!(!unit.keyframe || (contents.idr && contents.sps && contents.pps), "no keyframe: {contents:?}");
 }
 
-/// Packets of any kind in any order, and time: what reception delivers must be whole, in time, and it must never ask to be polled in vain.
+/// Packets of any kind in any order, and time: what reception delivers must be whole, in time, and it must never ask to
+/// be polled in vain.
 pub fn reception(bytes: &[u8]) {
     let mut tape = Tape(bytes);
     let start = Instant::now();
@@ -193,7 +194,8 @@ const OURS: u32 = 0x1111_1111;
 const THEIRS: u32 = 0x2222_2222;
 const RTX: u32 = 0x5555_0000;
 
-/// Any RTP and RTCP from the far end into the real chain of interceptors, while we send: nothing panics, and what is sent in answer is bounded.
+/// Any RTP and RTCP from the far end into the real chain of interceptors, while we send: nothing panics, and what is
+/// sent in answer is bounded.
 pub fn chain(bytes: &[u8]) {
     let figures = Arc::new(Figures::default());
     let limits = Limits { floor_bps: 200_000.0, start_bps: 2_000_000.0, ceiling_bps: 2_500_000.0 };

@@ -31,10 +31,10 @@
 //! | `sdp`, `control`, `own`, `addresses` | whose description it is, what portals say to each other, where we can be reached |
 //! | `ice` | STUN, TURN over UDP, TCP and TLS, ICE-TCP: a path through address translation and firewalls |
 //!
-//! Queues: packets to the network wait in the pacer; while more than 40 ms of them do, pictures wait in the encoder's queue of one, and
-//! the encoder leaves out what does not fit.
-//! Access units to the decoder wait until they are due, 64 of them and 400 ms at most; then in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both
-//! are full they are dropped up to a keyframe, which is asked for.
+//! Queues: packets to the network wait in the pacer; while more than 15 ms of them do, pictures wait in the encoder's queue of
+//! one, and the encoder leaves out what does not fit. Access units to the decoder wait until they are due, 64 of them and 400 ms
+//! at most; then in the decoder's bounded queue and, for bursts after a repair, in a backlog of 32; when both are full they are
+//! dropped up to a keyframe, which is asked for.
 
 #[cfg(test)]
 mod absence_tests;

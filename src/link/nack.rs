@@ -1,9 +1,10 @@
 //! Which missing packets to ask for, and when (pure): negative acknowledgements, RFC 4585.
 //!
-//! A packet is missing when a later one has come. It is asked for at once, or, on paths that reorder, when it has been away for longer
-//! than others that came by themselves. The request goes out up to four times, a few milliseconds apart, because it may be lost as easily as its
-//! answer and costs almost nothing. If no repair has come when one should have, it is asked for again; how long that is, is
-//! learnt as TCP learns its retransmission timeout (RFC 6298), and only from packets that were asked for once (Karn's rule).
+//! A packet is missing when a later one has come. It is asked for at once, or, on paths that reorder, when it has been
+//! away for longer than others that came by themselves. The request goes out up to four times, a few milliseconds
+//! apart, because it may be lost as easily as its answer and costs almost nothing. If no repair has come when one
+//! should have, it is asked for again; how long that is, is learnt as TCP learns its retransmission timeout (RFC 6298),
+//! and only from packets that were asked for once (Karn's rule).
 //!
 //! When the *last* packets of a picture are lost, nothing later comes until the next picture. But a picture's last packet is marked,
 //! so if the one that came last was not, and for longer than is usual within a picture nothing has followed it, the next one
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Packets that may be missing at a time. A larger gap is an outage, which a keyframe mends.
 const MISSING: usize = 256;
-/// A request is repeated after this, and so on for three quarters of a round trip within these bounds: then its answer may be on its way
-/// already. That is longer than most bursts of loss.
+/// A request is repeated after this, and so on for three quarters of a round trip within these bounds: then its answer
+/// may be on its way already. That is longer than most bursts of loss.
 const REPEAT: Duration = Duration::from_millis(10);
 const REPEATING: (Duration, Duration) = (REPEAT, Duration::from_millis(35));
 /// Bounds of the time that a repair may take beyond the round trip.

@@ -128,7 +128,8 @@ async fn pictures_pass_between_pinned_peers() {
     println!("{:?}", b.setup.figures.snapshot(Instant::now()).incoming);
 }
 
-/// The offering side was ready to speak before the other was ready to listen: its first word was lost, and the channel then ordered and repeated.
+/// The offering side was ready to speak before the other was ready to listen: its first word was lost, and the channel
+/// then ordered and repeated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_word_is_heard() {
     let (one, two) = (Identity::make().unwrap(), Identity::make().unwrap());

@@ -1,5 +1,6 @@
-//! The same network with Chromium at both ends: what a browser's WebRTC makes of it. One sends (A), one receives (B), because two cores do not
-//! suffice for two that do both; so it has the path's other direction, and the processor, for itself.
+//! The same network with Chromium at both ends: what a browser's WebRTC makes of it. One sends (A), one receives (B),
+//! because two cores do not suffice for two that do both; so it has the path's other direction, and the processor, for
+//! itself.
 //!
 //! `tests/measure/chromium/call.mjs` starts them and says what they see.
 

@@ -1,7 +1,8 @@
 //! Two real portals without windows, with a bad network between them: the cases of `docs/measurements/network.md`.
 //!
-//! A portal without a window counts a picture as presented when it is decoded. Both portals send and receive, and both directions are made bad
-//! in the same way where nothing else is said; figures come in pairs, "A, B", what A received first.
+//! A portal without a window counts a picture as presented when it is decoded. Both portals send and receive, and both
+//! directions are made bad in the same way where nothing else is said; figures come in pairs, "A, B", what A received
+//! first.
 
 mod call;
 mod chromium;

@@ -1,11 +1,12 @@
 //! The ladder: which size and how many pictures a second are encoded at a bitrate.
 //!
-//! Too few bits for a size look worse than a smaller picture enlarged: blocks, and pictures left out. Where the one turns into
-//! the other was measured (`docs/measurements/codec.md`, "Size and frame rate"): on film, noise, camera movement and a quiet room alike, the best size
-//! is the largest whose mean quantiser is not much above 32, whatever the bitrate; and fewer pictures a second gain nothing
-//! until the smallest size is reached. So the quantiser decides. How it depends on bitrate, size and frame rate is the same for
-//! all content but for one number, which the encoder's own pictures show: so the quantiser that another size would need is known
-//! without trying, and a bitrate that falls sharply finds its size with the next picture.
+//! Too few bits for a size look worse than a smaller picture enlarged: blocks, and pictures left out. Where the one
+//! turns into the other was measured (`docs/measurements/codec.md`, "Size and frame rate"): on film, noise, camera
+//! movement and a quiet room alike, the best size is the largest whose mean quantiser is not much above 32, whatever
+//! the bitrate; and fewer pictures a second gain nothing until the smallest size is reached. So the quantiser decides.
+//! How it depends on bitrate, size and frame rate is the same for all content but for one number, which the encoder's
+//! own pictures show: so the quantiser that another size would need is known without trying, and a bitrate that falls
+//! sharply finds its size with the next picture.
 //!
 //! Each change costs a keyframe. Down is quick, because too large a picture also means delay. Up is slow, waits longer each time it
 //! turns out to have been too early, and takes a keyframe that is made anyway.

@@ -13,7 +13,7 @@ const HOPELESS: f64 = 0.30;
 /// Loss is judged on at least so many packets and so much time.
 const PACKETS: usize = 20;
 const INTERVAL: Duration = Duration::from_millis(250);
-/// During a trial, on more: 60 packets with 12 lost tell 20 % from 10 %.
+/// During a trial, on more: 50 packets with 10 lost tell 20 % from 10 %.
 const TRIAL_PACKETS: usize = 50;
 const TRIAL: Duration = Duration::from_millis(750);
 /// What was sent before the trial is still being reported for a round trip and so long.

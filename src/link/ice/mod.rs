@@ -15,16 +15,18 @@
 //! | `path` | the path in use, for people |
 //! | `survey` | what a site's network lets through, for `screen-portal check` |
 //!
-//! **TURN over TCP and TLS.** The library speaks TURN over UDP only. It is told of a UDP server at an address that is never on a wire
-//! (192.0.0.8, RFC 7600; 100::/64, RFC 6666), whose port says which server is meant. [`RelaySocket`], which wraps each of
-//! its UDP sockets, takes the datagrams that go there and hands them to a bridge: one TCP connection to the real server, from the same local address.
-//! The bridge delimits them as RFC 8656 wants it on a stream, and what comes back appears as datagrams from that address. So
-//! allocation, permissions, channels and refreshes remain the library's, and each allocation has a connection of its own.
+//! **TURN over TCP and TLS.** The library speaks TURN over UDP only. It is told of a UDP server at an address that is
+//! never on a wire (192.0.0.8, RFC 7600; 100::/64, RFC 6666), whose port says which server is meant. [`RelaySocket`],
+//! which wraps each of its UDP sockets, takes the datagrams that go there and hands them to a bridge: one TCP
+//! connection to the real server, from the same local address. The bridge delimits them as RFC 8656 wants it on a
+//! stream, and what comes back appears as datagrams from that address. So allocation, permissions, channels and
+//! refreshes remain the library's, and each allocation has a connection of its own.
 //!
-//! **Waking the library.** In each round of its loop it sends what its TURN client has, then asks itself what else is to be sent, and what of
-//! that goes through a relay waits for the next round, whenever something wakes it; and so does the answer to what came through a relay.
-//! Measured: 50 to 350 ms for each packet of the DTLS handshake, 1.9 s to the first picture. So the socket wakes it, by
-//! receiving datagrams of no length: twice after what came from a TURN server, and every few milliseconds while a relay is in use.
+//! **Waking the library.** In each round of its loop it sends what its TURN client has, then asks itself what else is
+//! to be sent, and what of that goes through a relay waits for the next round, whenever something wakes it; and so does
+//! the answer to what came through a relay. Measured: 50 to 350 ms for each packet of the DTLS handshake, 1.9 s to the
+//! first picture. So the socket wakes it, by receiving datagrams of no length: twice after what came from a TURN
+//! server, and every few milliseconds while a relay is in use.
 
 mod bridge;
 pub(super) mod framing;

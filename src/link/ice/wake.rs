@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Rounds of the library's loop from a relayed packet to its answer on the socket: one in which the answer is made, one in which it is sent.
+/// Rounds of the library's loop from a relayed packet to its answer on the socket: one in which the answer is made, one
+/// in which it is sent.
 const ROUNDS: u8 = 2;
 /// While a relay is in use, what we send through it waits at most so long.
 const PERIOD: Duration = Duration::from_millis(4);

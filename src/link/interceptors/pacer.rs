@@ -17,7 +17,7 @@ const BURST: Duration = Duration::from_millis(40);
 const BURST_BYTES: f64 = 32_000.0;
 /// With so much in front of it a repair would come later than anybody waits (see [`crate::link::reception`]).
 pub(in crate::link) const LATE_REPAIR: Duration = Duration::from_millis(600);
-/// When more packets than this wait, new ones are dropped: 1.2 s at 20 Mb/s. The NACK responder holds them for repair.
+/// When more packets than this wait, of either sort, new ones are dropped: 0.9 s at 20 Mb/s. They can still be asked for.
 const QUEUE: usize = 2048;
 
 /// What the path is thought to bear.

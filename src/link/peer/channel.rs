@@ -1,11 +1,12 @@
 //! The data channel `portal`: who speaks first, pings and their answers.
 //!
-//! It is negotiated in advance: no handshake of its own, and neither side has to open it for the other. It is neither ordered nor repeated: a
-//! ping that waits for a repair measures nothing, and what matters is said again every second.
+//! It is negotiated in advance: no handshake of its own, and neither side has to open it for the other. It is neither
+//! ordered nor repeated: a ping that waits for a repair measures nothing, and what matters is said again every second.
 //!
-//! That holds only if each side has opened its own end before the first message comes: `rtc` makes the stream of a message that comes
-//! sooner, ordered and repeated, drops the message, and then cannot open the stream as it should be. The offering side is the SCTP
-//! server, ready one way before the other, and its first words used to come just then. So it waits for the first word of the answering side.
+//! That holds only if each side has opened its own end before the first message comes: `rtc` makes the stream of a
+//! message that comes sooner, ordered and repeated, drops the message, and then cannot open the stream as it should be.
+//! The offering side is the SCTP server, ready one way before the other, and its first words used to come just then. So
+//! it waits for the first word of the answering side.
 
 use super::{CLOCKS_UNRELATED, Event, Shared};
 use crate::link::clock_offset::Sample;

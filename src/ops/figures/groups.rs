@@ -69,7 +69,7 @@ figures! {
         Counter keyframes,
         /// Keyframes that the far end asked for (PLI or FIR).
         Counter keyframe_requests,
-        /// Access units that were dropped because the link was behind.
+        /// Pictures left out because the link was behind, or dropped because there was none.
         Counter dropped_before_send,
         /// Access units handed to the network.
         Counter sent,
@@ -99,7 +99,7 @@ figures! {
         Gauge size_reason,
         /// Times the encoded size was changed.
         Counter size_changes,
-        /// Repairs that the far end asked for and did not get: too old, or more than the path has room for.
+        /// Repairs, further copies included, that were not sent because the path has no room for them.
         Counter repairs_refused,
         /// Recoveries that the far end asked for: it has lost something for good, and knows what a long-term reference is.
         Counter recovery_requests,
@@ -127,7 +127,7 @@ figures! {
         Counter bytes,
         /// Access units that were damaged by loss and not decoded.
         Counter damaged,
-        /// Access units that were dropped because the decoder was behind.
+        /// Access units that were dropped because the decoder was behind, or they were too old when they came.
         Counter dropped_before_decode,
         /// Pictures decoded.
         Counter decoded,

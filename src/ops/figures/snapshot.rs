@@ -39,7 +39,7 @@ pub struct Minute {
     pub recovered_packets: u64,
     /// RTP packets that we sent again, on request or unasked, each copy counted.
     pub retransmitted_packets: u64,
-    /// Repairs that the far end asked for and did not get.
+    /// Repairs, further copies included, that were not sent because the path has no room for them.
     pub repairs_refused: u64,
     /// Pictures that came whole, but too late.
     pub late_pictures: u64,
