@@ -1,6 +1,6 @@
 //! The two connections of the [`Machine`]: when a new one is begun, takes over, or is given up.
 
-use super::{ASK_AGAIN, Action, Duration, Goodbye, Instant, Machine, Role, backoff};
+use super::{Action, Duration, Goodbye, Instant, Machine, Role, backoff};
 
 /// What ICE calls a lost path may be a machine that was busy, whose packets wait to be read, or a path where many are lost: so long it
 /// may take to find it again. The library looks only each 200 ms.
@@ -19,6 +19,8 @@ const CHANNEL: Duration = Duration::from_secs(5);
 const WATCHDOG: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(8)];
 /// How many attempts get the shorter time.
 const HASTY_ATTEMPTS: u32 = 2;
+/// How often the answering side asks for an offer that does not come.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The connection in use.
 #[derive(Clone, Copy, Debug)]

@@ -47,9 +47,6 @@ use crate::signaling::{Goodbye, SessionId};
 use attempts::{Current, Next};
 use std::time::{Duration, Instant};
 
-/// How often the answering side asks for an offer that does not come.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
-
 /// Who offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
