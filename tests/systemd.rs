@@ -21,7 +21,7 @@ fn the_service_manager_is_told() {
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_screen-portal"))
-        .args(["run", "--headless", "--source", "pattern", "--listen", "", "--status", "off"])
+        .args(["run", "--headless", "--source", "pattern", "--listen", "127.0.0.1:0", "--status", "off"])
         .env_clear()
         .env("HOME", folder.path())
         .env("NOTIFY_SOCKET", &path)
@@ -48,7 +48,7 @@ fn the_service_manager_is_told() {
     for pair in fed.windows(2) {
         assert!(pair[1] - pair[0] < Duration::from_secs(1), "the watchdog would have ended it: {fed:?}");
     }
-    assert!(fed[4] - fed[0] > Duration::from_millis(1500), "fed more often than asked for: {fed:?}");
+    assert!(fed[4] - fed[0] > Duration::from_secs(1), "fed more often than asked for: {fed:?}");
     assert!(statuses.iter().all(|line| line.starts_with("STATUS=not paired")), "{statuses:?}");
 
     Command::new("kill").arg(child.0.id().to_string()).status().unwrap();
