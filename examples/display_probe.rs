@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release --example display_probe -- --window 1280x720 --size 1280x720 --seconds 15`. The pictures carry the time code, so
 //! that an outside probe can compare it with what is on the screen. `--slate NAME` shows a slate instead, `--self-view` adds one's own
-//! picture, `--resize` changes the size of the pictures after three seconds, `--pause` lets the link stall after five.
+//! picture, `--resize` changes the size of the pictures after three seconds, `--pause` lets the link stall after five,
+//! `--new-device SECONDS` and `--new-window SECONDS` ask for one that often.
 
-use screen_portal::display::{Config, Fit, Inputs, Live};
+use screen_portal::display::{Alarm, Config, Fit, Inputs, Live, Remedies};
 use screen_portal::media::{Format, Frame, Pool, Size, TimeCode, Waker, mailbox};
 use screen_portal::ops::{CameraState, Figures, LinkState, Slate, View, process_usage};
 use std::collections::HashMap;
@@ -111,6 +112,7 @@ fn main() {
     let (view_in, view) = tokio::sync::watch::channel(view);
     let (commands, orders) = crossbeam_channel::bounded(8);
     let (waker, stop) = (Waker::new(), Arc::new(AtomicBool::new(false)));
+    let remedies = Remedies::default();
     let site = args.0.get("site").cloned().unwrap_or_else(|| "Trondheim".to_owned());
     let inputs = Inputs {
         remote,
@@ -121,7 +123,25 @@ fn main() {
         waker: waker.clone(),
         live: tokio::sync::watch::channel(Live { site, config: config.clone(), ..Live::default() }).1,
         stop: stop.clone(),
+        alarm: Alarm::new(|error| {
+            eprintln!("error: {error}");
+            std::process::exit(6);
+        }),
+        remedies: remedies.clone(),
+        patient: false,
     };
+    // Every so many seconds a new device or a new window, as a watchdog would ask for it.
+    for (name, ask) in [("new-device", Remedies::new_device as fn(&Remedies)), ("new-window", Remedies::new_window)] {
+        let (remedies, every) = (remedies.clone(), args.number(name, 0.0));
+        if every > 0.0 {
+            std::thread::spawn(move || {
+                loop {
+                    std::thread::sleep(Duration::from_secs_f64(every));
+                    ask(&remedies);
+                }
+            });
+        }
+    }
 
     let file = args.0.get("file").map(|path| std::fs::read(path).expect("a raw I420 file"));
     let fps = args.number("fps", 30.0);

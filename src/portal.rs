@@ -15,6 +15,9 @@
 
 mod attendance;
 mod board;
+mod farewell;
+#[cfg(feature = "kiosk")]
+mod glass;
 mod keeper;
 mod quit;
 mod service;
@@ -31,6 +34,7 @@ use crate::{display, signaling, web};
 use attendance::Needs;
 use board::Board;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use farewell::Farewell;
 use keeper::{Order, Rooms};
 pub use quit::Ended;
 use quit::Quit;
@@ -111,7 +115,8 @@ pub fn run(loaded: &Loaded, headless: bool, started: Instant) -> Result<Ended, E
 struct Portal {
     runtime: Runtime,
     link: Option<Arc<Link>>,
-    signaling: Option<signaling::Running>,
+    dial: Option<signaling::Controls>,
+    farewell: Arc<Farewell>,
     capture: Arc<Capture>,
     encoder: encode::Worker,
     decoder: decode::Worker,
@@ -134,6 +139,9 @@ struct Portal {
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     live: watch::Receiver<display::Live>,
     orders: Sender<Order>,
+    /// What the watchdog may ask of the window.
+    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "there is no window"))]
+    remedies: display::Remedies,
 }
 
 impl Portal {
@@ -260,10 +268,14 @@ impl Portal {
         drop(in_runtime);
 
         let (commands, to_do) = bounded(COMMAND_QUEUE);
+        let dial = signaling.as_ref().map(signaling::Running::controls);
+        let farewell = Arc::new(Farewell::new(runtime.handle().clone(), link.clone(), signaling));
+        let remedies = display::Remedies::default();
         let portal = Self {
             runtime,
             link,
-            signaling,
+            dial,
+            farewell,
             capture,
             encoder,
             decoder,
@@ -275,6 +287,7 @@ impl Portal {
             shutter,
             live,
             orders,
+            remedies,
         };
         portal.carry_out(to_do, quit.clone())?;
         Ok(portal)
@@ -283,7 +296,7 @@ impl Portal {
     /// The thread that does what a person at the kiosk asks for. It ends with the last sender of commands.
     fn carry_out(&self, to_do: Receiver<Command>, quit: Quit) -> std::io::Result<()> {
         let (link, shutter, orders) = (self.link.clone(), Arc::clone(&self.shutter), self.orders.clone());
-        let dial = self.signaling.as_ref().map(signaling::Running::controls);
+        let dial = self.dial.clone();
         std::thread::Builder::new().name("commands".into()).spawn(move || {
             for command in to_do {
                 tracing::info!(?command, "asked at the kiosk");
@@ -309,23 +322,6 @@ impl Portal {
         Ok(())
     }
 
-    /// The window, until it is closed or told to stop.
-    #[cfg(feature = "kiosk")]
-    fn show(&self, quit: &Quit, waker: Waker) -> Result<(), display::Error> {
-        let config = self.live.borrow().config.clone();
-        let inputs = display::Inputs {
-            remote: self.remote.clone(),
-            self_view: self.self_view.clone(),
-            view: self.board.subscribe(),
-            figures: Arc::clone(&self.figures),
-            commands: self.commands.clone(),
-            waker,
-            live: self.live.clone(),
-            stop: quit.stop(),
-        };
-        display::run(config, inputs)
-    }
-
     /// A build without windows shows nothing; the command line asks for a headless agent there.
     #[cfg(not(feature = "kiosk"))]
     fn show(&self, _quit: &Quit, _waker: Waker) -> Result<(), display::Error> {
@@ -334,20 +330,8 @@ impl Portal {
 
     /// Ends in order: the far end is told first, then the threads end, in the direction of the pictures.
     fn stop(self) {
-        let (link, signaling) = (self.link, self.signaling);
-        self.runtime.block_on(async {
-            let goodbye = async {
-                if let Some(link) = &link {
-                    link.close().await;
-                }
-                if let Some(signaling) = signaling {
-                    signaling.close().await;
-                }
-            };
-            if tokio::time::timeout(CLOSE_LIMIT, goodbye).await.is_err() {
-                tracing::warn!("the goodbye to the far end took too long and was cut short");
-            }
-        });
+        self.farewell.say_or_wait();
+        drop(self.link);
         drop(self.commands);
         drop(self.capture);
         drop(self.encoder);

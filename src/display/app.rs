@@ -8,9 +8,11 @@ use super::overlays::{Overlays, OverlaysPlugin};
 use super::server::{Found, Server};
 use super::slates::SlatesPlugin;
 use super::stage::{Feed, StagePlugin};
+use super::waiting::until_there;
 use super::wake::{HandedOver, WakePlugin};
 use super::window::WindowPlugin;
-use super::{Config, Error, Live};
+use super::witness::{self, Alarm, Outputs};
+use super::{Config, Error, Live, Remedies, xlib};
 use crate::media::{Frame, Waker, mailbox};
 use crate::ops::{Command, Figures, View};
 use bevy::app::{
@@ -48,16 +50,23 @@ pub struct Inputs {
     pub live: tokio::sync::watch::Receiver<Live>,
     /// Set (and `waker` woken) to end the display from outside.
     pub stop: Arc<AtomicBool>,
+    /// Rung when the window system is gone; [`run`] may never return then.
+    pub alarm: Alarm,
+    /// What may be asked of the display when it seems to stand still.
+    pub remedies: Remedies,
+    /// Whether a missing display is waited for. Else it is an error.
+    pub patient: bool,
 }
 
 /// Shows pictures until it is asked to stop. Must be called on the main thread, and once in a process: so wants the window system.
 ///
-/// Looks for a window system and a graphics driver first, and returns what is missing in one line.
+/// Looks for a window system and a graphics driver first, and waits for them, or returns in one line what is missing.
 pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
-    let start = Instant::now();
-    let found = Found::connect()?;
+    let look = || Ok((Found::connect()?, Instant::now(), Gpu::open()?));
+    let Some((found, start, gpu)) = until_there(inputs.patient, &inputs.stop, &inputs.figures, look)? else {
+        return Ok(());
+    };
     let server = found.server;
-    let gpu = Gpu::open()?;
     let adapter = gpu.adapter.get_info();
     tracing::info!(
         device = adapter.name,
@@ -67,10 +76,13 @@ pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
     );
     let gpu_ms = start.elapsed().as_millis();
     let failure = Failure::default();
+    if matches!(server, Server::X11 { .. }) {
+        xlib::do_not_exit(inputs.alarm.clone(), server);
+    }
+    let outputs = witness::watch(found, inputs.alarm.clone(), inputs.waker.clone())?;
     // What Bevy or winit panic about nevertheless must not keep the portal from saying goodbye to the far end.
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        let mut app = assemble(config, inputs, server, gpu, failure.clone());
-        drop(found);
+        let mut app = assemble(config, inputs, server, outputs, gpu, failure.clone());
         tracing::debug!(gpu_ms, app_ms = start.elapsed().as_millis(), "display assembled");
         app.run()
     }));
@@ -89,10 +101,17 @@ pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
 #[derive(Resource)]
 struct Stop(Arc<AtomicBool>);
 
-pub(super) fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu, failure: Failure) -> App {
+pub(super) fn assemble(
+    config: Config,
+    inputs: Inputs,
+    server: Server,
+    outputs: Outputs,
+    gpu: Gpu,
+    failure: Failure,
+) -> App {
     let handed_over = HandedOver::default();
     let wake = WakePlugin::new(&inputs, handed_over.clone());
-    let Inputs { remote, self_view, view, figures, commands, live, stop, .. } = inputs;
+    let Inputs { remote, self_view, view, figures, commands, live, stop, remedies, .. } = inputs;
     let feed = Feed { remote, self_view, view: view.clone(), figures: figures.clone(), handed_over };
     let overlays = Overlays::new(config.overlays, config.self_view);
 
@@ -125,19 +144,34 @@ pub(super) fn assemble(config: Config, inputs: Inputs, server: Server, gpu: Gpu,
     app.add_plugins(bevy)
         .insert_resource(Commands(commands))
         .insert_resource(Stop(stop))
-        .add_systems(First, end)
+        .insert_resource(Turns(figures.clone()))
+        .add_systems(First, (turn, end))
         .add_plugins((
             wake,
-            WindowPlugin { config: config.clone(), server },
+            WindowPlugin {
+                config: config.clone(),
+                server,
+                outputs,
+                remedies: remedies.clone(),
+                figures: figures.clone(),
+            },
             CanvasPlugin { rotation: config.rotation() },
             OverlaysPlugin { view, figures: figures.clone(), live, overlays },
             SlatesPlugin { worded: config.overlays },
             KeysPlugin,
             StagePlugin::new(feed, config),
-            LossPlugin { figures, failure },
+            LossPlugin { figures: figures.clone(), failure, remedies },
             OneThreadPlugin,
         ));
     app
+}
+
+/// Counts the loop's turns: that they go on is the sign of life that a watchdog looks at.
+#[derive(Resource)]
+struct Turns(Arc<Figures>);
+
+fn turn(turns: Res<Turns>) {
+    turns.0.link.display_updates.one();
 }
 
 fn end(stop: Res<Stop>, mut exit: MessageWriter<AppExit>) {

@@ -9,6 +9,7 @@ use super::overlays::Followed;
 use bevy::camera::{CameraOutputMode, CameraUpdateSystems, ClearColorConfig, RenderTarget};
 use bevy::prelude::*;
 use bevy::render::render_resource::TextureFormat;
+use bevy::text::FontAtlasSet;
 use bevy::ui::{IsDefaultUiCamera, UiSystems};
 use bevy::window::{PrimaryWindow, RequestRedraw};
 
@@ -129,6 +130,7 @@ fn follow_window(
     live: Res<Followed>,
     mut canvas: ResMut<Canvas>,
     mut images: ResMut<Assets<Image>>,
+    mut glyphs: ResMut<FontAtlasSet>,
     windows: Query<&Window, With<PrimaryWindow>>,
     mut cameras: Query<&mut RenderTarget, With<IsDefaultUiCamera>>,
 ) {
@@ -137,6 +139,8 @@ fn follow_window(
     let size = Extent::new(window.physical_width(), window.physical_height()).turned(canvas.rotation);
     if size != canvas.size {
         canvas.size = size;
+        // Words are as large as the window wants, and Bevy keeps what it has drawn of each size for ever: 2 MB more with each new size of the window.
+        glyphs.clear();
         canvas.image = images.add(blank(size));
         *target = RenderTarget::Image(canvas.image.clone().into());
         canvas.touch();

@@ -37,6 +37,9 @@ pub struct Config {
     pub hide_cursor: bool,
     /// When a finished picture goes to the monitor. Default: `auto`.
     pub present_mode: PresentMode,
+    /// Whether a portal that finds no window system or no graphics driver at its start waits for one, sending meanwhile: a kiosk boots in any order.
+    /// Without it the program ends with exit code 6. A display that is lost later is always waited for. Default: true.
+    pub wait: bool,
     /// Levels of brightness by the clock of `[hours]` `time_zone`, at most 24: `22:00 = 30` means 30 percent from then on, until the next one.
     /// 5 to 100 percent. Default: none, always full.
     pub dim: Vec<String>,
@@ -63,6 +66,7 @@ impl Default for Config {
             overlays: true,
             hide_cursor: true,
             present_mode: PresentMode::Auto,
+            wait: true,
             dim: Vec::new(),
             standby_command: Vec::new(),
             wake_command: Vec::new(),

@@ -50,6 +50,12 @@ pub enum Error {
         /// What the driver said the last time.
         cause: String,
     },
+    /// The window system has closed our connection: it has ended, or it has thrown us out.
+    #[error("the window system ({server}) is gone")]
+    Gone {
+        /// Which one.
+        server: &'static str,
+    },
     /// The window system or the renderer ended without a word that we know.
     #[error("the window system ended ({cause}); restart the program, and the graphical session if that does not help")]
     Crashed {
@@ -62,6 +68,6 @@ impl Error {
     /// Whether a display that did work was lost: a process that begins again can have it back, this one cannot, because a window system can be entered only
     /// once in a process.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::Crashed { .. })
+        matches!(self, Self::Lost { .. } | Self::Gone { .. } | Self::Crashed { .. })
     }
 }

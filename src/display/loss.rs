@@ -1,17 +1,18 @@
 //! What happens when the graphics device fails: it is opened again, but not for ever.
 
-use super::Error;
 use super::canvas::Canvas;
 use super::gpu::Gpu;
+use super::{Error, Remedies};
 use crate::ops::Figures;
 use bevy::prelude::*;
 use bevy::render::error_handler::{RenderError, RenderErrorHandler, RenderErrorPolicy};
+use bevy::render::renderer::RenderDevice;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How often within [`WITHIN`] a device is opened again before the supervisor shall restart the program.
-const MOST: usize = 5;
+const MOST: usize = 3;
 const WITHIN: Duration = Duration::from_secs(10 * 60);
 /// A driver that resets itself needs a moment.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -71,19 +72,35 @@ pub struct LossPlugin {
     pub figures: Arc<Figures>,
     /// The reason goes here when the budget is used up.
     pub failure: Failure,
+    /// A new device may be asked for.
+    pub remedies: Remedies,
 }
 
 #[derive(Resource)]
 struct Losses {
     budget: Budget,
     figures: Arc<Figures>,
+    remedies: Remedies,
 }
 
 impl Plugin for LossPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.failure.clone())
-            .insert_resource(Losses { budget: Budget::default(), figures: self.figures.clone() })
-            .insert_resource(RenderErrorHandler(handle));
+            .insert_resource(Losses {
+                budget: Budget::default(),
+                figures: self.figures.clone(),
+                remedies: self.remedies.clone(),
+            })
+            .insert_resource(RenderErrorHandler(handle))
+            .add_systems(First, give_up_device);
+    }
+}
+
+/// Somebody has asked for a new device: the old one is lost from here on, and what follows is what follows any loss.
+fn give_up_device(losses: Res<Losses>, device: Res<RenderDevice>) {
+    if losses.remedies.take_device() {
+        tracing::warn!("a new graphics device is asked for");
+        device.wgpu_device().destroy();
     }
 }
 

@@ -6,7 +6,8 @@
 //! | file | idea |
 //! |---|---|
 //! | [`app`] | puts the plugins together and runs them |
-//! | [`server`], [`gpu`] | the window system and the graphics device, looked for before anything else |
+//! | [`server`], [`gpu`], [`waiting`] | the window system and the graphics device, looked for and waited for before anything else |
+//! | [`witness`], [`xlib`] | notice that the window system is gone, whatever the main thread is doing |
 //! | [`window`] | the window: monitor, fullscreen, coming back after a monitor was unplugged |
 //! | [`wake`] | what wakes the display; it sleeps otherwise |
 //! | [`stage`] | the last step of each update: newest pictures in, one pass, present, count |
@@ -19,12 +20,14 @@
 //! | [`wear`], `brightness` | what spares the screen: less light by the clock, words that fade, a slow drift: pure |
 //! | [`power`] | the monitor's standby |
 //! | [`loss`] | a graphics device that fails |
+//! | [`remedy`] | what a watchdog may ask for: a new window, a new device |
 
 mod brightness;
 mod config;
 mod error;
 mod live;
 pub mod power;
+mod remedy;
 
 #[cfg(feature = "kiosk")]
 pub mod app;
@@ -65,11 +68,17 @@ mod stream;
 #[cfg(feature = "kiosk")]
 pub mod surface;
 #[cfg(feature = "kiosk")]
+pub mod waiting;
+#[cfg(feature = "kiosk")]
 pub mod wake;
 #[cfg(feature = "kiosk")]
 pub mod wear;
 #[cfg(feature = "kiosk")]
 pub mod window;
+#[cfg(feature = "kiosk")]
+pub mod witness;
+#[cfg(feature = "kiosk")]
+pub mod xlib;
 
 #[cfg(all(test, feature = "kiosk"))]
 mod pixel_tests;
@@ -84,3 +93,6 @@ pub use brightness::Brightness;
 pub use config::{Config, Fit, PresentMode, Rotation};
 pub use error::Error;
 pub use live::Live;
+pub use remedy::Remedies;
+#[cfg(feature = "kiosk")]
+pub use witness::Alarm;

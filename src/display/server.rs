@@ -25,13 +25,25 @@ pub enum Server {
     },
 }
 
-/// What was found, and for X a connection: a bare X server starts over when its last client leaves, and would throw out whoever comes just
-/// then. To be kept until the window system's own connection is there.
+/// What was found, and a connection to it. To be kept: a bare X server starts over when its last client leaves, and would throw out
+/// whoever comes just then; and its end is the first sign that the window system is gone ([`super::witness`]).
 #[derive(Debug)]
 pub struct Found {
     /// The window system.
     pub server: Server,
-    _connection: Option<RustConnection>,
+    /// Nothing is drawn over it.
+    pub(super) line: Line,
+}
+
+/// A connection of our own to the window system.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// To an X server, and the number of its screen.
+    X11(RustConnection, usize),
+    /// To a compositor.
+    Wayland(UnixStream),
+    /// None: there is only the one that was handed to us, and winit needs it.
+    HandedOver,
 }
 
 /// For how long an X server that starts over is given time for it.
@@ -42,6 +54,14 @@ impl Server {
     pub fn find() -> Result<Self, Error> {
         Found::connect().map(|found| found.server)
     }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wayland => "Wayland",
+            Self::X11 { .. } => "X11",
+        }
+    }
 }
 
 impl Found {
@@ -50,12 +70,12 @@ impl Found {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if set("WAYLAND_SOCKET").is_some() {
             // An open connection that was handed to us; looking at it would use it up.
-            return Ok(Self { server: Server::Wayland, _connection: None });
+            return Ok(Self { server: Server::Wayland, line: Line::HandedOver });
         }
         if let Some(display) = set("WAYLAND_DISPLAY") {
             let socket = wayland_socket(Path::new(&display), set("XDG_RUNTIME_DIR").map(PathBuf::from));
             return match UnixStream::connect(&socket) {
-                Ok(_) => Ok(Self { server: Server::Wayland, _connection: None }),
+                Ok(socket) => Ok(Self { server: Server::Wayland, line: Line::Wayland(socket) }),
                 Err(error) => Err(Error::Unreachable {
                     server: format!("WAYLAND_DISPLAY={}", display.to_string_lossy()),
                     cause: format!("{}: {error}", socket.display()),
@@ -72,7 +92,7 @@ impl Found {
             match x11rb::connect(None) {
                 Ok((connection, screen)) => {
                     let server = Server::X11 { managed: is_managed(&connection, screen) };
-                    return Ok(Self { server, _connection: Some(connection) });
+                    return Ok(Self { server, line: Line::X11(connection, screen) });
                 }
                 Err(ConnectError::IoError(error))
                     if error.kind() == ErrorKind::ConnectionReset && start.elapsed() < PATIENCE =>

@@ -437,6 +437,7 @@ impl Stage {
         self.inset_drawn = scene.inset.is_some();
         queue.submit([encoder.finish()]);
         image.present();
+        self.feed.figures.link.display_presents.one();
 
         self.redraw = false;
         self.slate = slate;

@@ -1,15 +1,19 @@
 //! The window: on the right monitor, covering it if wanted, there again when the monitor comes back.
 
+use super::Remedies;
 use super::config::Config;
+use super::fit::Extent;
 use super::keys::Commands as PortalCommands;
 use super::overlays::Followed;
 use super::server::{Server, take_keyboard};
-use crate::ops;
+use super::witness::{Output, Outputs};
+use crate::ops::{self, Figures};
 use bevy::prelude::*;
 use bevy::window::{
     CursorOptions, Monitor, MonitorSelection, PrimaryMonitor, PrimaryWindow, RawHandleWrapper, WindowCloseRequested,
-    WindowMode, WindowPosition, WindowResolution,
+    WindowDestroyed, WindowMode, WindowPosition, WindowResolution,
 };
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Makes the window and keeps it where it belongs.
@@ -18,6 +22,12 @@ pub struct WindowPlugin {
     pub config: Config,
     /// Where it is made.
     pub server: Server,
+    /// Where an X server's outputs are.
+    pub outputs: Outputs,
+    /// A new window may be asked for.
+    pub remedies: Remedies,
+    /// Windows are counted here.
+    pub figures: Arc<Figures>,
 }
 
 /// Whether the window is to cover a monitor now. `F` toggles it.
@@ -35,12 +45,22 @@ impl Fullscreen {
 struct Wanted {
     config: Config,
     server: Server,
+    outputs: Outputs,
+    remedies: Remedies,
+    figures: Arc<Figures>,
 }
 
 impl Plugin for WindowPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(Fullscreen(self.config.fullscreen))
-            .insert_resource(Wanted { config: self.config.clone(), server: self.server })
+            .insert_resource(Wanted {
+                config: self.config.clone(),
+                server: self.server,
+                outputs: self.outputs.clone(),
+                remedies: self.remedies.clone(),
+                figures: self.figures.clone(),
+            })
+            .add_systems(PreUpdate, give_up)
             .add_systems(Update, (follow.before(keep), keep, focus, close));
     }
 }
@@ -62,7 +82,14 @@ struct Arrangement {
     decorations: bool,
 }
 
-fn arrange(config: &Config, fullscreen: bool, managed: bool, monitor: Option<(Entity, &Monitor)>) -> Arrangement {
+/// `output` is what the window covers where nobody manages windows.
+fn arrange(
+    config: &Config,
+    fullscreen: bool,
+    managed: bool,
+    monitor: Option<Entity>,
+    output: Option<&Output>,
+) -> Arrangement {
     let windowed = || Arrangement {
         mode: WindowMode::Windowed,
         position: match (config.position_x, config.position_y) {
@@ -72,19 +99,20 @@ fn arrange(config: &Config, fullscreen: bool, managed: bool, monitor: Option<(En
         size: UVec2::new(config.width, config.height),
         decorations: config.decorations,
     };
-    match (fullscreen, monitor) {
-        (false, _) => windowed(),
-        (true, None) => Arrangement { mode: WindowMode::BorderlessFullscreen(MonitorSelection::Primary), ..windowed() },
-        (true, Some((entity, _))) if managed => {
-            Arrangement { mode: WindowMode::BorderlessFullscreen(MonitorSelection::Entity(entity)), ..windowed() }
-        }
-        // Nobody there to make us fullscreen: be a window of exactly the monitor's size, where the monitor is.
-        (true, Some((_, monitor))) => Arrangement {
+    // Without decorations: a compositor that lets programs draw their own (cage) takes their height off the picture even then.
+    let covering =
+        |monitor| Arrangement { mode: WindowMode::BorderlessFullscreen(monitor), decorations: false, ..windowed() };
+    match (fullscreen, output, monitor) {
+        (false, ..) => windowed(),
+        // Nobody there to make us fullscreen: be a window of exactly the output's size, where the output is.
+        (true, Some(output), _) if !managed => Arrangement {
             mode: WindowMode::Windowed,
-            position: WindowPosition::At(monitor.physical_position),
-            size: UVec2::new(monitor.physical_width, monitor.physical_height),
+            position: WindowPosition::At(output.position),
+            size: UVec2::new(output.size.width, output.size.height),
             decorations: false,
         },
+        (true, _, Some(entity)) => covering(MonitorSelection::Entity(entity)),
+        (true, _, None) => covering(MonitorSelection::Primary),
     }
 }
 
@@ -102,6 +130,41 @@ fn choose<T>(wanted: &str, monitors: impl Iterator<Item = (T, Option<String>, bo
     (index < monitors.len()).then(|| monitors.swap_remove(index).0)
 }
 
+/// A window that is gone, destroyed by somebody else, or not wanted any more makes room for the next.
+fn give_up(
+    mut commands: Commands,
+    mut destroyed: MessageReader<WindowDestroyed>,
+    wanted: Res<Wanted>,
+    windows: Query<Entity, With<PrimaryWindow>>,
+) {
+    let destroyed: Vec<_> = destroyed.read().map(|message| message.window).collect();
+    let asked = wanted.remedies.take_window();
+    for window in &windows {
+        if asked || destroyed.contains(&window) {
+            tracing::warn!(asked, "the window is given up, another is made");
+            commands.entity(window).despawn();
+        }
+    }
+}
+
+/// What X says of its outputs is newer than what winit knows of monitors, which stays as it was when their mode changes.
+fn output(wanted: &Wanted, monitors: &Query<(Entity, &Monitor, Has<PrimaryMonitor>)>) -> Option<Output> {
+    let outputs = wanted.outputs.now().unwrap_or_else(|| {
+        let monitors = monitors.iter().map(|(_, monitor, primary)| Output {
+            name: monitor.name.clone().unwrap_or_default(),
+            position: monitor.physical_position,
+            size: Extent::new(monitor.physical_width, monitor.physical_height),
+            primary,
+        });
+        monitors.collect()
+    });
+    let names = |output: Output| {
+        let (name, primary) = (output.name.clone(), output.primary);
+        (output, Some(name), primary)
+    };
+    choose(&wanted.config.monitor, outputs.into_iter().map(names))
+}
+
 /// Makes the window if there is none (at the start; after its monitor went, which takes the window with it), and moves it when the
 /// monitors or the wishes change.
 fn keep(
@@ -112,27 +175,31 @@ fn keep(
     new_monitors: Query<(), Added<Monitor>>,
     mut windows: Query<&mut Window, With<PrimaryWindow>>,
 ) {
-    let Wanted { config, server } = &*wanted;
+    let config = &wanted.config;
+    let changed = wanted.outputs.have_changed() || fullscreen.is_changed() || !new_monitors.is_empty();
+    let window = windows.single_mut();
+    if window.is_ok() && !changed {
+        return;
+    }
     let monitor = choose(
         &config.monitor,
-        monitors.iter().map(|(entity, monitor, primary)| ((entity, monitor), monitor.name.clone(), primary)),
+        monitors.iter().map(|(entity, monitor, primary)| (entity, monitor.name.clone(), primary)),
     );
-    let managed = *server != Server::X11 { managed: false };
-    let now = arrange(config, fullscreen.0, managed, monitor);
-    match windows.single_mut() {
+    let managed = wanted.server != Server::X11 { managed: false };
+    let output = output(&wanted, &monitors);
+    let now = arrange(config, fullscreen.0, managed, monitor, output.as_ref());
+    match window {
         Ok(mut window) => {
-            if fullscreen.is_changed() || !new_monitors.is_empty() {
-                window.mode = now.mode;
-                window.decorations = now.decorations;
-                if now.mode == WindowMode::Windowed {
-                    window.position = now.position;
-                    window.resolution.set_physical_resolution(now.size.x, now.size.y);
-                }
+            window.mode = now.mode;
+            window.decorations = now.decorations;
+            if now.mode == WindowMode::Windowed {
+                window.position = now.position;
+                window.resolution.set_physical_resolution(now.size.x, now.size.y);
             }
         }
         Err(_) if monitors.is_empty() => {} // A window without a monitor has no size: wait for one.
         Err(_) => {
-            let name = monitor.and_then(|(_, monitor)| monitor.name.clone()).unwrap_or_else(|| "unnamed".to_owned());
+            let name = output.map_or_else(|| "unnamed".to_owned(), |output| output.name);
             tracing::info!(monitor = name, fullscreen = fullscreen.0, "window");
             let window = Window {
                 title: "Screen Portal".to_owned(),
@@ -146,6 +213,7 @@ fn keep(
             };
             let cursor = CursorOptions { visible: !config.hide_cursor, ..default() };
             commands.spawn((window, PrimaryWindow, cursor));
+            wanted.figures.link.display_windows.one();
         }
     }
 }
@@ -190,29 +258,23 @@ fn close(
 mod tests {
     use super::*;
 
-    fn monitor() -> Monitor {
-        Monitor {
-            name: Some("HDMI-1".to_owned()),
-            physical_height: 1080,
-            physical_width: 1920,
-            physical_position: IVec2::new(1280, 0),
-            refresh_rate_millihertz: None,
-            scale_factor: 2.0,
-            video_modes: Vec::new(),
-        }
-    }
-
     #[test]
-    fn without_a_window_manager_the_window_is_the_monitor() {
-        let (config, monitor) = (Config::default(), monitor());
-        let entity = Entity::PLACEHOLDER;
-        let bare = arrange(&config, true, false, Some((entity, &monitor)));
+    fn without_a_window_manager_the_window_is_the_output() {
+        let (config, entity) = (Config::default(), Entity::PLACEHOLDER);
+        let output = Output {
+            name: "HDMI-1".to_owned(),
+            position: IVec2::new(1280, 0),
+            size: Extent::new(1920, 1080),
+            primary: true,
+        };
+        let bare = arrange(&config, true, false, Some(entity), Some(&output));
         assert_eq!((bare.mode, bare.decorations), (WindowMode::Windowed, false));
         assert_eq!(bare.position, WindowPosition::At(IVec2::new(1280, 0)));
         assert_eq!(bare.size, UVec2::new(1920, 1080));
-        let managed = arrange(&config, true, true, Some((entity, &monitor)));
-        assert_eq!(managed.mode, WindowMode::BorderlessFullscreen(MonitorSelection::Entity(entity)));
-        let windowed = arrange(&config, false, true, Some((entity, &monitor)));
+        let managed = arrange(&config, true, true, Some(entity), Some(&output));
+        let fullscreen = WindowMode::BorderlessFullscreen(MonitorSelection::Entity(entity));
+        assert_eq!((managed.mode, managed.decorations), (fullscreen, false));
+        let windowed = arrange(&config, false, true, Some(entity), Some(&output));
         assert_eq!((windowed.mode, windowed.size), (WindowMode::Windowed, UVec2::new(1280, 720)));
     }
 

@@ -5,7 +5,8 @@ use super::app::assemble;
 use super::gpu::Gpu;
 use super::loss::Failure;
 use super::server::{Found, Server};
-use super::{Config, Inputs};
+use super::witness::{Alarm, Outputs};
+use super::{Config, Inputs, Remedies};
 use crate::media::{Exhausted, Format, Pool, Size, Waker, mailbox};
 use crate::ops::{Figures, Slate, View};
 use bevy::prelude::*;
@@ -127,6 +128,9 @@ fn inside_a_window() {
         waker: waker.clone(),
         live: tokio::sync::watch::channel(super::Live { site: "test".to_owned(), ..Default::default() }).1,
         stop: stop.clone(),
+        alarm: Alarm::new(|error| panic!("{error}")),
+        remedies: Remedies::default(),
+        patient: false,
     };
     let presented = figures.clone();
     let counted = Arc::new([const { AtomicU64::new(0) }; 6]);
@@ -167,7 +171,7 @@ fn inside_a_window() {
     let gpu = Gpu::open().unwrap();
     let found = Found::connect().unwrap();
     assert_eq!(found.server, Server::X11 { managed: false });
-    let mut app = assemble(Config::default(), inputs, found.server, gpu, failure.clone());
+    let mut app = assemble(Config::default(), inputs, found.server, Outputs::default(), gpu, failure.clone());
     drop(found);
     let windows = Arc::new(AtomicU64::new(0));
     let made = windows.clone();

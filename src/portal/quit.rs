@@ -80,8 +80,8 @@ impl Quit {
     }
 
     /// The end that takes too long: something hangs that cannot be waited for.
-    fn force(&self) {
-        tracing::warn!("the orderly end takes longer than {END_LIMIT:?} and is cut short");
+    pub(super) fn force(&self) {
+        tracing::warn!("the orderly end takes too long and is cut short");
         match self.how() {
             Some(Ended::Again(reason)) => {
                 let refused = ending::begin_again(&reason);

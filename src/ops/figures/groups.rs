@@ -183,6 +183,14 @@ figures! {
         Gauge round_trip_us,
         /// Failures of the display's device that were recovered from.
         Counter display_recoveries,
+        /// Turns of the display's loop: at least one a second while there is a window system, whatever there is to show.
+        Counter display_updates,
+        /// Images handed to the window system: pictures, slates and overlays.
+        Counter display_presents,
+        /// Windows made: the first one, and one each time it or its monitor came back.
+        Counter display_windows,
+        /// 1 while there is no window system or no graphics device and the display waits for it; then its loop does not turn.
+        Gauge display_waiting,
     }
 }
 
