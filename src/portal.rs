@@ -40,6 +40,7 @@ pub use quit::Ended;
 use quit::Quit;
 use shutter::Shutter;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -342,6 +343,8 @@ impl Portal {
 
 /// Switches the monitor on or to standby. A headless agent has none, unless a program is named for it.
 fn monitor(live: watch::Receiver<display::Live>, headless: bool) -> Arc<dyn Fn(bool) + Send + Sync> {
+    // Each night again it is no news.
+    let said = AtomicBool::new(false);
     Arc::new(move |on| {
         let config = live.borrow().config.clone();
         let named = if on { &config.wake_command } else { &config.standby_command };
@@ -350,7 +353,8 @@ fn monitor(live: watch::Receiver<display::Live>, headless: bool) -> Arc<dyn Fn(b
         }
         match display::power::switch(&config, on) {
             Ok(()) => tracing::info!(on, "monitor switched"),
-            Err(error) => tracing::info!(on, "{error}"),
+            Err(error) if !said.swap(true, Relaxed) => tracing::warn!(on, "{error}"),
+            Err(error) => tracing::debug!(on, "{error}"),
         }
     })
 }

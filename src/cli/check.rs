@@ -5,10 +5,12 @@ mod network;
 use super::Exit;
 use crate::capture::{self, Kind, Outputs};
 use crate::config::{self, Config, Loaded};
+use crate::hours::{self, Verdict};
 use crate::media::{Waker, mailbox};
 use crate::ops::{CameraState, Figures, say};
 use crate::pairing::Identity;
 use crate::signaling;
+use jiff::Timestamp;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,6 +52,7 @@ pub fn run(loaded: &Loaded, headless: bool) -> Exit {
         },
     );
     print("pairing", pairing(config, identity.as_ref().ok()));
+    print("opening hours", hours(&config.hours));
     print("source", source(config));
     print("display", if headless { Skipped("--headless".into()) } else { display() });
     print("Vulkan driver", if headless { Skipped("--headless".into()) } else { vulkan() });
@@ -75,6 +78,21 @@ fn line(what: &str, finding: &Finding) -> String {
 
 fn configuration(file: Option<&Path>) -> Finding {
     Good(file.map_or("no file: built-in defaults, environment and flags".into(), |path| path.display().to_string()))
+}
+
+/// Our own hours; the far end tells its own when the two portals are connected.
+fn hours(config: &hours::Config) -> Finding {
+    let schedule = match config.schedule() {
+        Ok(schedule) => schedule,
+        Err(invalid) => return Bad(invalid.to_string()),
+    };
+    let now = Timestamp::now();
+    let clock = schedule.offset(now).to_datetime(now).strftime("%A %H:%M").to_string();
+    match hours::verdict(&schedule, None, None, now) {
+        _ if config.week.is_empty() && config.dates.is_empty() => Good("always open".into()),
+        Verdict::Open => Good(format!("open now, {clock} by its clock")),
+        Verdict::Closed(opening) => Note(format!("closed now, {clock} by its clock. {opening}")),
+    }
 }
 
 /// What was set at the kiosk, and what of it counts.
@@ -225,6 +243,15 @@ mod tests {
         config.source.kind = Kind::Pattern;
         config.signaling.listen = "127.0.0.1:0".into();
         config
+    }
+
+    #[test]
+    fn hours_are_told_with_the_clock_that_they_follow() {
+        assert_eq!(hours(&hours::Config::default()), Good("always open".into()));
+        let config = |week: &str| hours::Config { week: vec![week.into()], ..hours::Config::default() };
+        assert!(matches!(hours(&config("daily = 00:00-24:00")), Good(words) if words.starts_with("open now, ")));
+        assert!(matches!(hours(&config("mon = closed")), Note(words) if words.starts_with("closed now, ")));
+        assert!(matches!(hours(&config("mon")), Bad(_)));
     }
 
     #[test]

@@ -31,6 +31,8 @@ impl Own {
         match self {
             Self { private: true, .. } => FarCamera::Private,
             Self { closed: true, .. } => FarCamera::Closed,
+            // It was switched off with us, and is about to be opened again.
+            Self { camera: FarCamera::Private, .. } => FarCamera::Unknown,
             Self { camera, .. } => *camera,
         }
     }
@@ -100,7 +102,10 @@ mod tests {
         assert_eq!(news(|own| own.closed = true), (true, FarCamera::Closed, true));
         assert_eq!(news(|own| own.private = true), (true, FarCamera::Private, true));
         assert_eq!(news(|own| own.closed = false), (false, FarCamera::Private, true));
-        assert_eq!(news(|own| own.private = false), (true, FarCamera::Running, false));
+        // The camera's own word comes later than the key's.
+        assert_eq!(news(|own| own.camera = FarCamera::Private), (false, FarCamera::Private, true));
+        assert_eq!(news(|own| own.private = false), (true, FarCamera::Unknown, false));
+        assert_eq!(news(|own| own.camera = FarCamera::Running), (true, FarCamera::Running, false));
     }
 
     #[test]
