@@ -8,7 +8,8 @@ use super::loss::Failure;
 use super::overlays::Overlays;
 use super::server::Found;
 use super::window_tests::XServer;
-use super::{Config, Inputs, Live};
+use super::witness::{Alarm, Outputs};
+use super::{Config, Inputs, Live, Remedies};
 use crate::demo::{Picture, Region};
 use crate::media::{Waker, mailbox};
 use crate::ops::{CameraState, FarCamera, Figures, LinkState, Slate, View};
@@ -193,11 +194,14 @@ fn inside_a_window() {
         waker: Waker::new(),
         live: tokio::sync::watch::channel(live).1,
         stop: Arc::new(AtomicBool::new(false)),
+        alarm: Alarm::new(|error| panic!("{error}")),
+        remedies: Remedies::default(),
+        patient: false,
     };
     let failure = Failure::default();
     let gpu = Gpu::open().unwrap();
     let found = Found::connect().unwrap();
-    let mut app = assemble(Config::default(), inputs, found.server, gpu, failure.clone());
+    let mut app = assemble(Config::default(), inputs, found.server, Outputs::default(), gpu, failure.clone());
     drop(found);
     let pictures = Arc::new(std::sync::Mutex::new(Vec::new()));
     let taken = pictures.clone();
