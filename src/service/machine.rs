@@ -15,6 +15,8 @@ pub struct Machine {
     pub is_booted: bool,
     /// The compositor for kiosks, as the machine itself calls it.
     pub cage: Option<PathBuf>,
+    /// Whether cage can start an X server. Debian 12's (0.1.4) does not start without one, wanted or not.
+    pub has_xwayland: bool,
     /// Whether seatd can give a service the screen and the keyboard.
     pub has_seatd: bool,
     /// What starts a desktop at boot, if something does.
@@ -66,6 +68,7 @@ impl Machine {
             // sd_booted(3)
             is_booted: root == Path::new("/") && Path::new("/run/systemd/system").is_dir(),
             cage: program(root, "cage"),
+            has_xwayland: program(root, "Xwayland").is_some(),
             has_seatd: UNITS.iter().any(|folder| root.join(folder).join("seatd.service").is_file()),
             display_manager: display_manager
                 .ok()

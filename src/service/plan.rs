@@ -198,16 +198,22 @@ fn steps(machine: &Machine, mode: Mode) -> Vec<Step> {
 }
 
 fn notes(machine: &Machine, mode: Mode) -> Vec<String> {
+    let mut notes = Vec::new();
     match (mode, &machine.display_manager) {
-        (Mode::Kiosk, Some(manager)) => vec![format!(
+        (Mode::Kiosk, Some(manager)) => notes.push(format!(
             "{manager} starts a desktop at boot, and only one can have the screen: `systemctl disable --now {manager}`, \
              or install with --desktop"
-        )],
+        )),
         (Mode::Desktop, None) => {
-            vec!["no desktop starts at boot here: install one, or install the portal without --desktop".into()]
+            notes.push("no desktop starts at boot here: install one, or install the portal without --desktop".into());
         }
-        _ => Vec::new(),
+        _ => {}
     }
+    if mode == Mode::Kiosk && !machine.has_xwayland {
+        notes
+            .push("Xwayland is missing, without which some versions of cage do not start: apt install xwayland".into());
+    }
+    notes
 }
 
 /// What useradd(8) takes on Debian: also what no unit, sysusers or tmpfiles line could read as something else.
@@ -221,4 +227,88 @@ fn valid_user(name: &str) -> bool {
 /// A path that needs no quoting in a unit.
 fn plain(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::machine::Account;
+
+    fn kiosk() -> Choice {
+        Choice { mode: Mode::Kiosk, user: None, program: "/usr/bin/screen-portal".into() }
+    }
+
+    fn machine() -> Machine {
+        let pi = Account { name: "pi".into(), group: "people".into() };
+        Machine {
+            root: "/".into(),
+            cage: Some("/usr/bin/cage".into()),
+            has_seatd: true,
+            has_xwayland: true,
+            users: vec![pi],
+            members: [("video".to_owned(), "pi".to_owned())].into(),
+            ..Machine::default()
+        }
+    }
+
+    fn words(steps: &[Step]) -> Vec<String> {
+        steps.iter().map(|step| step.argv.join(" ")).collect()
+    }
+
+    #[test]
+    fn a_user_who_is_there_joins_what_it_is_not_in() {
+        let machine = machine();
+        let of = |user: &str| Plan::new(&machine, &Choice { user: Some(user.into()), ..kiosk() }).unwrap();
+        assert!(of("kim").makes_user && of("kim").joins == unit::KIOSK_GROUPS);
+        assert!(!of("pi").makes_user && of("pi").joins == ["render", "audio", "input"]);
+        let readable = of("pi").files.into_iter().find(|file| file.path.starts_with("/etc/tmpfiles.d")).unwrap();
+        assert_eq!(readable.contents, "z /etc/screen-portal/portal.toml 0640 root people -\n");
+    }
+
+    #[test]
+    fn an_image_is_prepared_and_not_started() {
+        let here = Plan::new(&machine(), &kiosk()).unwrap();
+        assert!(words(&here.steps).contains(&"systemctl --no-block restart screen-portal.service".into()));
+        let image = Machine { root: "/mnt/image".into(), ..machine() };
+        let there = Plan::new(&image, &kiosk()).unwrap();
+        let at_once: Vec<_> = there.steps.into_iter().filter(|step| !step.needs_boot).collect();
+        assert_eq!(
+            words(&at_once),
+            [
+                "systemd-sysusers --root=/mnt/image screen-portal.conf",
+                "systemd-tmpfiles --root=/mnt/image --create screen-portal.conf",
+                "systemctl --root=/mnt/image enable screen-portal.service",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_will_be_in_the_way_is_said() {
+        let desktop = Choice { mode: Mode::Desktop, user: Some("pi".into()), ..kiosk() };
+        let managed = Machine { display_manager: Some("lightdm.service".into()), ..machine() };
+        let bare = Machine { has_xwayland: false, ..machine() };
+        for (machine, choice, words) in [
+            (&machine(), &kiosk(), None),
+            (&managed, &kiosk(), Some("disable --now lightdm.service")),
+            (&bare, &kiosk(), Some("apt install xwayland")),
+            (&managed, &desktop, None),
+            (&bare, &desktop, Some("no desktop starts")),
+        ] {
+            let notes = Plan::new(machine, choice).unwrap().notes;
+            assert_eq!(notes.len(), usize::from(words.is_some()), "{notes:?}");
+            assert!(words.is_none_or(|words| notes[0].contains(words)), "{notes:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_mean_something_else_in_a_unit_are_refused() {
+        for name in ["", "Kim", "kim!", "-kim", "kim pi", "kim\nu root 0", &"k".repeat(33), "%i", "1kim"] {
+            let choice = Choice { user: Some(name.into()), ..kiosk() };
+            assert!(matches!(Plan::new(&machine(), &choice), Err(Error::UserName(_))), "{name:?}");
+        }
+        for program in ["screen-portal", "/usr/bin/a b", "/usr/bin/%i", "/usr/bin/x\nUser=root"] {
+            let choice = Choice { program: program.into(), ..kiosk() };
+            assert!(matches!(Plan::new(&machine(), &choice), Err(Error::ProgramName(_))), "{program:?}");
+        }
+    }
 }
