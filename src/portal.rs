@@ -6,8 +6,11 @@
 //! | `capture` | [`capture::Capture`] | opens the source, converts and stamps its pictures |
 //! | `encode` | [`encode::Worker`] | takes the newest picture, makes an access unit of it |
 //! | `decode` | [`decode::Worker`] | takes access units in order, puts the newest picture into the display's mailbox |
-//! | `network` (2) | the tokio runtime | link, signalling, status pages, signals |
+//! | `network` (2) | the tokio runtime | link, signalling, status pages |
 //! | `commands` | `portal::Portal` | carries out what a person at the kiosk asks for |
+//! | `signals` | `portal::signals` | waits for SIGINT, SIGTERM and SIGHUP |
+//! | `watch` | `portal::watchdog` | looks whether all others turn, mends what does not, feeds systemd |
+//! | `end-limit` | `portal::quit` | while the portal ends: cuts short what takes too long |
 //!
 //! Queues between them, all bounded: camera → encoder, camera → self-view and decoder → display are latest-frame mailboxes (the
 //! newest wins); encoder → link holds [`SEND_QUEUE`] access units and link → decoder [`DECODE_QUEUE`]: when one is full, its
@@ -22,6 +25,8 @@ mod keeper;
 mod quit;
 mod service;
 mod shutter;
+mod signals;
+mod watchdog;
 
 use crate::capture::{self, Capture};
 use crate::codec::{decode, encode};
@@ -33,17 +38,18 @@ use crate::pairing::{self, Identity};
 use crate::{display, signaling, web};
 use attendance::Needs;
 use board::Board;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use farewell::Farewell;
 use keeper::{Order, Rooms};
 pub use quit::Ended;
 use quit::Quit;
 use shutter::Shutter;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 /// Access units that may wait between encoder and link. While the network is behind, what waits here only gets older.
@@ -56,6 +62,8 @@ const COMMAND_QUEUE: usize = 16;
 const NETWORK_THREADS: usize = 2;
 /// How long an orderly end may take before it is cut short.
 const CLOSE_LIMIT: Duration = Duration::from_millis(800);
+/// How often a thread that waits for work turns: a sign of life.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Why a portal could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -119,11 +127,14 @@ struct Portal {
     dial: Option<signaling::Controls>,
     farewell: Arc<Farewell>,
     capture: Arc<Capture>,
-    encoder: encode::Worker,
-    decoder: decode::Worker,
+    encoder: Arc<encode::Worker>,
+    decoder: Arc<decode::Worker>,
+    /// The thread that looks after the others, and what ends it when it is dropped.
+    watch: (Sender<Infallible>, JoinHandle<()>),
+    /// Ends the thread that waits for signals.
+    signals: signal_hook::iterator::Handle,
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     board: Arc<Board>,
-    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     figures: Arc<Figures>,
     #[cfg_attr(
         not(feature = "kiosk"),
@@ -249,7 +260,7 @@ impl Portal {
         runtime.spawn(service::tell(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(tick(Arc::clone(&figures)));
         let (orders, to_keep) = bounded(COMMAND_QUEUE);
-        runtime.spawn(signals(quit.clone(), orders.clone())?);
+        let signals = signals::listen(quit.clone(), orders.clone())?;
         let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture));
         let (hours_in, hours) = watch::channel(config.hours.clone());
         let (live_in, live) = watch::channel(keeper::live(config));
@@ -258,7 +269,7 @@ impl Portal {
             hours: hours_in,
             capture: Arc::downgrade(&capture),
             link: link.clone(),
-            encoder: encoder_control,
+            encoder: Arc::clone(&encoder_control),
             quit: quit.clone(),
             waker,
         };
@@ -268,10 +279,25 @@ impl Portal {
         runtime.spawn(attendance::attend(needs));
         drop(in_runtime);
 
+        let (encoder, decoder) = (Arc::new(encoder), Arc::new(decoder));
+        let remedies = display::Remedies::default();
+        let (watching, over) = bounded(0);
+        let watched = watchdog::Watched {
+            figures: Arc::clone(&figures),
+            board: Arc::clone(&board),
+            capture: Arc::clone(&capture),
+            encoder: Arc::clone(&encoder),
+            encoder_control,
+            decoder: Arc::clone(&decoder),
+            link: link.clone(),
+            dial: signaling.as_ref().map(signaling::Running::controls),
+            display: (!headless).then(|| remedies.clone()),
+            quit: quit.clone(),
+        };
+        let watch = (watching, watched.start(over)?);
         let (commands, to_do) = bounded(COMMAND_QUEUE);
         let dial = signaling.as_ref().map(signaling::Running::controls);
         let farewell = Arc::new(Farewell::new(runtime.handle().clone(), link.clone(), signaling));
-        let remedies = display::Remedies::default();
         let portal = Self {
             runtime,
             link,
@@ -280,6 +306,8 @@ impl Portal {
             capture,
             encoder,
             decoder,
+            watch,
+            signals,
             board,
             figures,
             remote,
@@ -297,9 +325,15 @@ impl Portal {
     /// The thread that does what a person at the kiosk asks for. It ends with the last sender of commands.
     fn carry_out(&self, to_do: Receiver<Command>, quit: Quit) -> std::io::Result<()> {
         let (link, shutter, orders) = (self.link.clone(), Arc::clone(&self.shutter), self.orders.clone());
-        let dial = self.dial.clone();
+        let (dial, figures) = (self.dial.clone(), Arc::clone(&self.figures));
         std::thread::Builder::new().name("commands".into()).spawn(move || {
-            for command in to_do {
+            loop {
+                figures.pulse.commands.one();
+                let command = match to_do.recv_timeout(TURN) {
+                    Ok(command) => command,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
                 tracing::info!(?command, "asked at the kiosk");
                 match command {
                     Command::Reconnect => {
@@ -334,6 +368,12 @@ impl Portal {
         self.farewell.say_or_wait();
         drop(self.link);
         drop(self.commands);
+        self.signals.close();
+        let (watching, watch) = self.watch;
+        drop(watching);
+        if watch.join().is_err() {
+            tracing::error!("the thread `watch` had panicked");
+        }
         drop(self.capture);
         drop(self.encoder);
         drop(self.decoder);
@@ -374,30 +414,9 @@ async fn tick(figures: Arc<Figures>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
+        figures.pulse.network.one();
         if let Some(change) = figures.tick(Instant::now()) {
             tracing::info!(quality = ?change.to, "{change}");
         }
     }
-}
-
-/// Ends the program in order on SIGINT and SIGTERM, and reads the configuration again on SIGHUP.
-fn signals(quit: Quit, orders: Sender<Order>) -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        loop {
-            let name = tokio::select! {
-                _ = hang_up.recv() => {
-                    // Full means that it is about to be read anyway.
-                    let _ = orders.try_send(Order::Reload);
-                    continue;
-                }
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-            };
-            tracing::info!("{name}: ending");
-            quit.now(Ended::Asked(name));
-        }
-    })
 }

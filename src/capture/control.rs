@@ -25,6 +25,11 @@ impl Capture {
         self.control.change(|orders| orders.wanted.private = private);
     }
 
+    /// Closes the source and opens it again, whatever it waits for.
+    pub fn reopen(&self) {
+        self.control.change(|orders| orders.wanted.change += 1);
+    }
+
     /// Another section `[source]`, taken as checked: the source is opened anew, if anything in it is new. Returns at once.
     pub fn set_config(&self, config: Config) {
         self.control.change(|orders| {
@@ -108,7 +113,7 @@ pub(super) struct Orders {
 pub(super) struct Wanted {
     pub stop: bool,
     pub private: bool,
-    /// Counts changes of the configuration and of the choice.
+    /// Counts changes of the configuration and of the choice, and wishes to open it anew.
     pub change: u64,
 }
 

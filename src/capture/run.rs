@@ -85,6 +85,7 @@ impl Run {
         loop {
             // Before the flags are read: an interruption that comes later belongs to a flag that is not read yet.
             self.control.watchdog.calm();
+            self.figures.pulse.capture.one();
             let wanted = self.control.wanted();
             if wanted.stop {
                 return;
@@ -119,6 +120,7 @@ impl Run {
             match source.next_frame(&mut self.pool) {
                 Ok(frame) => {
                     last_whole = Instant::now();
+                    self.figures.pulse.capture.one();
                     let missed = gaps.missed(frame.captured.unwrap_or(last_whole));
                     self.figures.outgoing.capture_missed.add(missed);
                     self.deliver(frame);
@@ -130,6 +132,7 @@ impl Run {
                 }
                 Err(Error::Damaged(cause)) => {
                     self.figures.outgoing.capture_damaged.one();
+                    self.figures.pulse.capture.one();
                     tracing::debug!(cause, "damaged picture");
                     if last_whole.elapsed() > ONLY_DAMAGED {
                         return Err(Error::OnlyDamaged { camera: source.describe(), cause });

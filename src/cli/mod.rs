@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 mod exit;
+mod report;
 mod service;
 mod settings;
 
@@ -45,6 +46,12 @@ enum Command {
     Cameras,
     /// Print this portal's fingerprint, for the far end's configuration; make the identity if there is none
     Identity,
+    /// Collect what support needs in one text file: versions, configuration without secrets, state, figures and recent log
+    Report {
+        /// The file to write; - prints it
+        #[arg(long, value_name = "FILE", default_value = report::FILE)]
+        out: PathBuf,
+    },
     /// Start the portal at every boot: install, uninstall, status
     Service(service::Service),
     /// Show two portals on this machine, paired with each other
@@ -60,7 +67,9 @@ enum Command {
 
 /// Reads the command line and does what it asks for. `started` is when the process started.
 pub fn main(started: Instant) -> ExitCode {
-    match Cli::parse().execute(started) {
+    let ended = Cli::parse().execute(started);
+    logging::flush();
+    match ended {
         Ok(exit) => exit.into(),
         Err((exit, problem)) => {
             // Not `eprintln!`, which panics where nobody reads; the exit code is still right then.
@@ -107,6 +116,7 @@ impl Cli {
                     .map_err(|error| (Exit::Failed, format!("the fingerprint cannot be printed: {error}")))?;
                 Ok(Exit::Success)
             }
+            Command::Report { out } => report::run(config, file.as_deref(), &out),
             Command::Demo { seconds, out } => {
                 start_log(config)?;
                 let options = demo::Options { seconds, folder: out, base: config.clone() };

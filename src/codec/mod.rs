@@ -14,6 +14,7 @@ mod native;
 mod recovery_tests;
 pub mod slice;
 pub mod sps;
+mod threads;
 
 #[cfg(test)]
 pub(crate) mod moving;

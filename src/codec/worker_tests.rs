@@ -223,3 +223,60 @@ fn the_size_follows_the_bitrate_and_no_picture_is_lost_on_the_way() {
 fn encode_spacing() -> Duration {
     Duration::from_millis(260)
 }
+
+/// The number of each picture's place in the stream.
+fn numbers(units: &[AccessUnit]) -> Vec<u32> {
+    units.iter().map(|unit| unit.dependency.unwrap().number).collect()
+}
+
+#[test]
+fn another_encoder_takes_over_with_a_keyframe_and_counts_on() {
+    let mut bench = bench(64);
+    bench.control.set_active(true);
+    for _ in 0..3 {
+        bench.feed();
+    }
+    bench.worker.renew().unwrap();
+    // The old thread, which only waits here, would take a picture with it.
+    std::thread::sleep(Duration::from_millis(100));
+    for _ in 0..3 {
+        bench.feed();
+    }
+    let units: Vec<AccessUnit> = std::iter::from_fn(|| bench.units.try_recv().ok()).collect();
+    assert!(units.len() >= 5, "{}", units.len());
+    assert!(numbers(&units).windows(2).all(|pair| pair[1] == pair[0] + 1), "{:?}", numbers(&units));
+    assert_eq!(units.iter().filter(|unit| unit.keyframe).count(), 2);
+    assert!(bench.figures.pulse.encode.get() > 0);
+}
+
+#[test]
+fn another_decoder_takes_over_and_asks_for_a_keyframe() {
+    let mut bench = bench(64);
+    bench.control.set_active(true);
+    let (sender, receiver) = crossbeam_channel::bounded(64);
+    let (remote, _shown) = mailbox::mailbox();
+    let (figures, asked) = (Arc::new(Figures::default()), Arc::new(AtomicU32::new(0)));
+    let on_damage = {
+        let asked = Arc::clone(&asked);
+        Box::new(move || {
+            asked.fetch_add(1, Relaxed);
+        })
+    };
+    let worker = decode::start(receiver, remote, on_damage, Waker::new(), figures.clone(), true).unwrap();
+    let send = |bench: &mut Bench| {
+        bench.feed();
+        let unit = bench.units.try_recv().unwrap();
+        sender.send(AccessUnit { captured: None, ..unit }).unwrap();
+    };
+    send(&mut bench);
+    wait_for("the first picture", || figures.incoming.decoded.get() == 1);
+    worker.renew().unwrap();
+    // The old thread may still take one.
+    send(&mut bench);
+    send(&mut bench);
+    wait_for("the question", || asked.load(Relaxed) > 0);
+    bench.control.request_keyframe();
+    std::thread::sleep(encode_spacing());
+    send(&mut bench);
+    wait_for("the picture of the new one", || figures.incoming.decoded.get() >= 2);
+}

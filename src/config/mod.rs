@@ -10,12 +10,14 @@ mod error;
 mod fields;
 mod file;
 mod load;
+mod secrets;
 mod sections;
 pub mod settings;
 
 pub use changes::{Change, Effect, changes};
 pub use error::{Error, Origin};
 pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
+pub use secrets::Secrets;
 pub use sections::{Data, Log, LogFormat, Site};
 
 use crate::{capture, codec::encode, display, hours, link, operator, pairing, signaling, web};

@@ -54,11 +54,17 @@ pub struct Log {
     pub level: String,
     /// Default: `human`.
     pub format: LogFormat,
+    /// A file to log to, beside the standard error output. Default: empty, none.
+    pub file: PathBuf,
+    /// The size of one such file in bytes, 100000 to 1000000000. Default: 10000000.
+    pub file_bytes: u64,
+    /// How many such files there may be, the older ones with `.1`, `.2` … behind their name, 1 to 100. Default: 5.
+    pub files: u32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Human }
+        Self { level: "info".into(), format: LogFormat::Human, file: PathBuf::new(), file_bytes: 10_000_000, files: 5 }
     }
 }
 
@@ -77,6 +83,12 @@ impl Log {
     /// Checks the directives. A bare word must be a level: as directives it would be the name of a library, and nothing of ours be
     /// logged.
     pub fn check(&self) -> Result<(), Invalid> {
+        let outside = |key, value: u64, least: u64, most: u64| {
+            let problem = format!("{value}: must be from {least} to {most}");
+            if (least..=most).contains(&value) { Ok(()) } else { Err(Invalid { key, problem }) }
+        };
+        outside("file_bytes", self.file_bytes, 100_000, 1_000_000_000)?;
+        outside("files", self.files.into(), 1, 100)?;
         match logging::directives(&self.level).parse::<tracing_subscriber::EnvFilter>() {
             Ok(_) => Ok(()),
             Err(error) => {

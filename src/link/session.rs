@@ -127,6 +127,7 @@ impl Session {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
+                    session.figures().pulse.link.one();
                     tick_count = (tick_count + 1) % SLOW_TICKS;
                     if let Some(slept) = sleep.slept() {
                         session.resumed(slept).await;
@@ -201,7 +202,8 @@ impl Session {
         let status = Status { far_site, far_hours, path: self.ways, ..self.machine.status(Instant::now()) };
         if status != self.shown {
             if status.state != self.shown.state {
-                tracing::info!(state = ?status.state, slate = ?status.slate, trouble = status.trouble, "link");
+                let words = status.state.words();
+                tracing::info!(state = ?status.state, slate = ?status.slate, trouble = status.trouble, "link: {words}");
             }
             self.shown = status.clone();
             (self.ports.on_view)(status);

@@ -9,7 +9,7 @@
 //! *begins again*: it replaces itself by execve(2), with the same process id, arguments and environment, so that it works under systemd,
 //! under a compositor and in a terminal alike. Whoever begins again soon after a start waits longer each time, up to 30 s.
 
-use super::systemd;
+use super::{logging, systemd};
 use crate::files;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -144,6 +144,7 @@ pub fn begin_again(reason: &str) -> io::Error {
     let mut arguments = std::env::args_os();
     let mut command = Command::new(program());
     command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(VARIABLE, handed_over);
+    logging::flush();
     close_on_exec();
     command.exec()
 }
@@ -213,18 +214,17 @@ fn delay(short_runs: u32) -> Duration {
     }
 }
 
-/// Waits. A signal ends the program here as if it had not started yet.
+/// Waits, and keeps systemd's watchdog content meanwhile. A signal ends the program here as if it had not started yet.
 fn wait(delay: Duration) -> Instant {
     tracing::warn!(seconds = delay.as_secs(), "begins again too often: waits first");
+    systemd::status(&format!("begins again too often, waits {} s", delay.as_secs()));
     let until = Instant::now() + delay;
     loop {
-        let now = Instant::now();
-        let left = until.saturating_duration_since(now);
-        if left.is_zero() {
-            return now;
-        }
-        // Who waits on purpose does not hang.
         systemd::feed();
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Instant::now();
+        }
         std::thread::sleep(left.min(Duration::from_secs(1)));
     }
 }

@@ -1,17 +1,48 @@
-//! The log: lines for people or JSON, and once a minute a line that says how the portal does.
+//! The log: lines for people, JSON, or systemd's journal, and once a minute a line that says how the portal does.
+//!
+//! Nobody waits for the log. Lines go through a bounded queue to a thread that writes them; if that one is held up (a pipe that nobody
+//! reads, a disk that hangs), lines are lost, counted, and their number is logged when there is room again. What repeats itself is summed up.
+
+mod journal;
+mod repetition;
+mod rotation;
 
 use super::{CameraState, Figures, LinkState, Snapshot, View, Words};
 use crate::config::{Log, LogFormat};
+use journal::{Journal, JournalFormat};
+use repetition::Calm;
+use rotation::Rotation;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::sync::{Arc, OnceLock};
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tracing_subscriber::util::TryInitError;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 /// Between two lines that say how the portal does.
 pub const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// How often is looked for what is to be summed up.
+const SUM_EVERY: Duration = Duration::from_secs(10);
+/// Lines that may wait for whoever writes them; more are lost. About half a megabyte.
+const QUEUE_LINES: usize = 4096;
+/// How long the end waits for lines to be written.
+const FLUSH_LIMIT: Duration = Duration::from_millis(200);
+
+/// What keeps the lines coming.
+#[derive(Default)]
+struct Running {
+    writers: Vec<WorkerGuard>,
+    lost: Vec<ErrorCounter>,
+    /// Lost lines that were told of.
+    told: usize,
+}
+
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+static CALM: LazyLock<Calm> = LazyLock::new(Calm::new);
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +62,8 @@ pub enum Error {
     Started(#[from] TryInitError),
 }
 
-/// Starts the log, on the standard error output. `rust_log` is the value of the variable RUST_LOG, which overrides the level.
+/// Starts the log, on the standard error output or in the journal if that is the same, and in a file if one is configured. `rust_log` is the
+/// value of the variable RUST_LOG, which overrides the level.
 pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     let rust_log = rust_log.filter(|directives| !directives.trim().is_empty());
     let is_fixed = rust_log.is_some();
@@ -42,25 +74,37 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     let filter = directives
         .parse::<EnvFilter>()
         .map_err(|error| Error::Directives { directives: directives.clone(), problem: error.to_string() })?;
-    use tracing_subscriber::util::SubscriberInitExt;
-    // A log that takes no more lines (a full disk, a reader that is gone) must not end the portal, as the library's own complaint
-    // about it on the same output would.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    match config.format {
-        LogFormat::Human => {
+    let mut running = Running::default();
+    let journal = if journal::is_stderr() { Journal::connect().ok() } else { None };
+    let mut layers: Vec<Lines> = vec![match journal {
+        Some(journal) => {
+            let layer = tracing_subscriber::fmt::layer().event_format(JournalFormat);
+            Box::new(layer.log_internal_errors(false).with_writer(running.writer(journal, "log-journal")))
+        }
+        None => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            let builder = builder.with_ansi(colours).with_target(false).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.finish().try_init()?;
-            keep(is_fixed, move |filter| handle.reload(filter));
+            lines(config.format, colours, running.writer(std::io::stderr(), "log-stderr"))
         }
-        LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.finish().try_init()?;
-            keep(is_fixed, move |filter| handle.reload(filter));
+    }];
+    let mut problem = None;
+    if !config.file.as_os_str().is_empty() {
+        match Rotation::open(&config.file, config.file_bytes, config.files) {
+            Ok(file) => layers.push(lines(config.format, false, running.writer(file, "log-file"))),
+            Err(error) => problem = Some(error),
         }
+    }
+    let (filter, handle) = reload::Layer::new(filter);
+    tracing_subscriber::registry().with(layers).with(filter).with(&*CALM).try_init()?;
+    if !is_fixed {
+        // The log is started once; there is nothing to be lost here.
+        let _ = FILTER.set(Box::new(move |filter| handle.reload(filter)));
+    }
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+    if let Some(error) = problem {
+        tracing::warn!(
+            "the log cannot be written to {}: {error}; it goes on without that file; make its folder, or name another in [log]",
+            config.file.display()
+        );
     }
     Ok(())
 }
@@ -70,18 +114,61 @@ type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Syn
 /// How the level of the running log is changed; nobody's while RUST_LOG says it.
 static FILTER: OnceLock<SetFilter> = OnceLock::new();
 
-fn keep(is_fixed: bool, set: impl Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync + 'static) {
-    if !is_fixed {
-        // The log is started once; there is nothing to be lost here.
-        let _ = FILTER.set(Box::new(set));
-    }
-}
-
 /// Logs from now on what this level or these directives, which were checked before, ask for.
 pub fn set_level(level: &str) {
     let (Some(set), Ok(filter)) = (FILTER.get(), directives(level).parse::<EnvFilter>()) else { return };
     if let Err(error) = set(filter) {
         tracing::warn!(%error, "the level of the log cannot be changed");
+    }
+}
+
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn lines(format: LogFormat, colours: bool, writer: NonBlocking) -> Lines {
+    // A log that takes no more lines (a full disk, a reader that is gone) must not end the portal, as the library's own complaint
+    // about it on the same output would.
+    let layer = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(writer);
+    match format {
+        LogFormat::Human => Box::new(layer.with_ansi(colours).with_target(false)),
+        LogFormat::Json => Box::new(layer.json().flatten_event(true)),
+    }
+}
+
+impl Running {
+    fn writer(&mut self, to: impl Write + Send + 'static, thread: &str) -> NonBlocking {
+        let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_LINES).thread_name(thread);
+        let (writer, guard) = builder.finish(to);
+        self.writers.push(guard);
+        self.lost.push(writer.error_counter());
+        writer
+    }
+}
+
+/// Writes what waits, for a fifth of a second at most. To be called before the process ends or replaces itself; nothing is logged afterwards.
+/// False if there was no log, or it could not be written in time.
+pub fn flush() -> bool {
+    CALM.sum_up(Instant::now(), true);
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(running) = running else { return false };
+    let (done, flushed) = mpsc::channel();
+    // Whoever drops the writers waits for them.
+    let flush = move || {
+        drop(running);
+        let _ = done.send(());
+    };
+    std::thread::Builder::new().name("log-flush".into()).spawn(flush).is_ok()
+        && flushed.recv_timeout(FLUSH_LIMIT).is_ok()
+}
+
+/// Says what was kept back, and how many lines were lost.
+fn sum_up(now: Instant) {
+    CALM.sum_up(now, false);
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(running) = running.as_mut() else { return };
+    let lost: usize = running.lost.iter().map(ErrorCounter::dropped_lines).sum();
+    let news = lost - std::mem::replace(&mut running.told, lost).min(lost);
+    if news > 0 {
+        tracing::warn!(lines = news, "{news} lines of the log were lost: whoever reads it was too slow");
     }
 }
 
@@ -92,27 +179,26 @@ pub fn directives(level: &str) -> String {
     if level.contains(['=', ',']) { level.to_owned() } else { format!("error,screen_portal={level}") }
 }
 
-/// Logs [`summary`] once a minute, for as long as the view is published.
+/// Logs [`summary`] once a minute, and what was kept back of the log, for as long as the view is published.
 pub async fn report(figures: Arc<Figures>, view: watch::Receiver<View>) {
-    let mut minute = tokio::time::interval(REPORT_EVERY);
-    minute.tick().await;
+    let mut turn = tokio::time::interval(SUM_EVERY);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut reported = Instant::now();
     while view.has_changed().is_ok() {
-        minute.tick().await;
-        let line = summary(&figures.snapshot(Instant::now()), &view.borrow());
-        tracing::info!("{line}");
+        turn.tick().await;
+        let now = Instant::now();
+        sum_up(now);
+        if now.saturating_duration_since(reported) >= REPORT_EVERY {
+            reported = now;
+            let line = summary(&figures.snapshot(now), &view.borrow());
+            tracing::info!("{line}");
+        }
     }
 }
 
 /// How the portal does, in one line of plain words.
 pub fn summary(snapshot: &Snapshot, view: &View) -> String {
-    let mut line = match view.link {
-        LinkState::Idle => "not paired".to_owned(),
-        LinkState::Signalling => "looking for the far end".to_owned(),
-        LinkState::Connecting => "connecting".to_owned(),
-        LinkState::Live => "live".to_owned(),
-        LinkState::Stalled => "the far end's picture has stopped".to_owned(),
-        LinkState::Closed => "closed".to_owned(),
-    };
+    let mut line = view.link.words().to_owned();
     // Writing to a String does not fail.
     if let Some(site) = &view.far_site {
         let _ = write!(line, " with {site}");

@@ -11,15 +11,17 @@ mod measure;
 pub mod panics;
 mod path;
 mod process;
+pub mod pulse;
 mod quality;
 pub mod systemd;
 mod terminal;
 mod view;
+pub mod watchdog;
 mod words;
 
 pub use figures::{
     Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Minute, Outgoing, OutgoingValues,
-    Sample, SizeReason, Snapshot,
+    Sample, SizeReason, Snapshot, WatchdogFigures, WatchdogValues,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use path::{CandidateKind, Path, Transport};

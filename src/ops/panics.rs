@@ -1,12 +1,15 @@
 //! A panic is a bug, and a bug in one thread must not leave a portal that looks alive.
 
 use super::ending::{self, Cause};
+use super::logging;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::exit;
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// The exit code after a panic: the one that Rust itself uses.
 const PANICKED: i32 = 101;
@@ -33,12 +36,27 @@ pub fn end_the_program() {
         let name = thread.name().unwrap_or("nameless");
         tracing::error!("bug in thread {name}: {panic}");
         if name != "main" {
-            // The log may be the part that is broken.
-            let _ = writeln!(std::io::stderr(), "screen-portal: ended by a bug in thread {name}: {panic}");
-            ending::note(Cause::Panicked, &format!("a bug in thread {name}: {panic}"));
+            let reason = format!("a bug in thread {name}: {panic}");
+            ending::note(Cause::Panicked, &reason);
+            if !logging::flush() {
+                // The log may be the part that is broken.
+                cry(format!("screen-portal: ended by {reason}"));
+            }
             exit(PANICKED);
         }
     }));
+}
+
+/// Writes a line past the log; waits a fifth of a second for it at most, because nobody may read.
+fn cry(line: String) {
+    let (done, written) = mpsc::channel();
+    let write = move || {
+        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().name("last-cry".into()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(Duration::from_millis(200));
+    }
 }
 
 /// Runs `future`, named `what` in the log. If it panics, that is an error, and the program goes on: for parts that can be made anew and

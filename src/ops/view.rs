@@ -22,6 +22,20 @@ pub enum LinkState {
     Closed,
 }
 
+impl LinkState {
+    /// In words, for whoever reads the log.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Idle => "not paired",
+            Self::Signalling => "looking for the far end",
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Stalled => "the far end's picture has stopped",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// The local camera (or whatever source is used).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -25,15 +25,24 @@ struct State {
     private: bool,
     /// Outside opening hours: what people are told of the next opening.
     closed: Option<String>,
+    /// What the source said last, and whether it hangs: then nobody else says so.
+    camera: CameraState,
+    source_hangs: bool,
 }
+
+/// What everybody sees while the source hangs.
+const HANGS: &str =
+    "the camera hangs: the system does not answer when asked for its pictures; unplug it and plug it in again";
 
 impl Board {
     /// An empty board. `paired` says whether a far end is pinned: without one there is nothing to connect to.
     pub(super) fn new(paired: bool, figures: Arc<Figures>, waker: Waker) -> Self {
         let link_slate = if paired { Slate::Connecting } else { Slate::NotPaired };
         let view = View { slate: link_slate, ..View::default() };
-        let state = State { view: view.clone(), link_slate, private: false, closed: None };
+        let camera = view.camera.clone();
+        let state = State { view: view.clone(), link_slate, private: false, closed: None, camera, source_hangs: false };
         figures.shows(link_slate, Instant::now());
+        expect(&figures, &view);
         Self { state: Mutex::new(state), view: watch::Sender::new(view), figures, waker }
     }
 
@@ -56,7 +65,17 @@ impl Board {
 
     /// Our camera has news.
     pub(super) fn camera(&self, camera: CameraState) {
-        self.change(|state| state.view.camera = camera);
+        self.change(|state| state.camera = camera);
+    }
+
+    /// The thread that would have news of our camera hangs, or goes on.
+    pub(super) fn source_hangs(&self, hangs: bool) {
+        self.change(|state| state.source_hangs = hangs);
+    }
+
+    /// Our camera's state, as everybody sees it.
+    pub(super) fn camera_state(&self) -> CameraState {
+        self.view.borrow().camera.clone()
     }
 
     /// Outside opening hours, with what people are told of the next opening; or `None` while it is open.
@@ -78,6 +97,10 @@ impl Board {
         // A panic inside a change is a bug; the view is whole all the same.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
+        state.view.camera = match &state.camera {
+            camera if !state.source_hangs || *camera == CameraState::Private => camera.clone(),
+            _ => CameraState::Missing { reason: HANGS.into() },
+        };
         // Our own privacy goes before anything that the far end does. Who is not paired yet has no hours to keep.
         state.view.slate = match (state.private, &state.closed) {
             (true, _) => Slate::Private,
@@ -94,9 +117,17 @@ impl Board {
         });
         if changed {
             self.figures.shows(state.view.slate, Instant::now());
+            expect(&self.figures, &state.view);
             self.waker.wake();
         }
     }
+}
+
+/// Tells the watchdog what to expect.
+fn expect(figures: &Figures, view: &View) {
+    let wanted = matches!(view.slate, Slate::Hidden | Slate::Paused | Slate::NoFarEnd | Slate::Connecting);
+    figures.pulse.pictures_wanted.set(wanted.into());
+    figures.pulse.source_off.set((view.camera == CameraState::Private).into());
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::media::Waker;
 use crate::ops::ending::{self, Cause};
+use crate::ops::logging;
 use crate::ops::systemd;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -9,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// From the wish to end to the end: an orderly one has this long. SIGTERM promises a second.
-pub(super) const END_LIMIT: Duration = Duration::from_millis(900);
+pub(super) const END_LIMIT: Duration = Duration::from_millis(850);
 
 /// How a portal ended that ran well until then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,14 +85,15 @@ impl Quit {
         tracing::warn!("the orderly end takes too long and is cut short");
         match self.how() {
             Some(Ended::Again(reason)) => {
-                let refused = ending::begin_again(&reason);
-                tracing::error!("cannot begin again: {refused}");
+                // Refused; the exit code says so. The log is closed already.
+                let _ = ending::begin_again(&reason);
                 // SAFETY: ends the process; takes a number.
                 unsafe { libc::_exit(libc::EXIT_FAILURE) }
             }
             Some(Ended::Asked(by)) => ending::note(Cause::Asked, &format!("{by}; what hung was cut short")),
             None => {}
         }
+        logging::flush();
         // Not `exit`: what is run at its end may be what hangs.
         // SAFETY: ends the process; takes a number.
         unsafe { libc::_exit(libc::EXIT_SUCCESS) }

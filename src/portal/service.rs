@@ -1,4 +1,4 @@
-//! What the service manager is told of a running portal: started, alive, and how it does.
+//! What the service manager is told of a running portal: started, and how it does. That it is alive is told by `watchdog`.
 
 use crate::ops::{Figures, View, logging, systemd};
 use std::sync::Arc;
@@ -11,10 +11,9 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// Tells, for as long as the view is published.
 pub(super) async fn tell(figures: Arc<Figures>, view: watch::Receiver<View>) {
     systemd::ready();
-    let mut turn = tokio::time::interval(systemd::watchdog_interval().unwrap_or(STATUS_EVERY).min(STATUS_EVERY));
+    let mut turn = tokio::time::interval(STATUS_EVERY);
     while view.has_changed().is_ok() {
         turn.tick().await;
-        systemd::feed();
         systemd::status(&logging::summary(&figures.snapshot(Instant::now()), &view.borrow()));
     }
 }

@@ -49,6 +49,7 @@ impl Collector for Exposition {
         out.state("outgoing_size_reason", help, &SizeReason::ALL.map(word), &reason)?;
         out.figures("incoming", &snapshot.incoming.list())?;
         out.figures("link", &snapshot.link.list())?;
+        out.figures("watchdog", &snapshot.watchdog.list())?;
         out.state("link_quality", "How good the link is", &Quality::ALL.map(word), &word(snapshot.quality))?;
         if let Some(path) = &self.view.path {
             out.path(path)?;
@@ -249,6 +250,7 @@ mod tests {
             ("outgoing", snapshot.outgoing.list()),
             ("incoming", snapshot.incoming.list()),
             ("link", snapshot.link.list()),
+            ("watchdog", snapshot.watchdog.list()),
         ];
         for (group, list) in groups {
             assert!(!list.is_empty());

@@ -8,6 +8,7 @@ mod namespaces;
 mod nat;
 mod portal;
 mod processes;
+mod restarts;
 
 use portal::{Portal, identities, meet, part, portal, settle};
 use screen_portal::ops::{FarCamera, LinkState, Slate};

@@ -77,11 +77,13 @@ impl Control {
         self.held.store(held, Relaxed);
     }
 
-    pub(super) fn is_held(&self) -> bool {
+    /// What [`Control::set_held`] said last.
+    pub fn is_held(&self) -> bool {
         self.held.load(Relaxed)
     }
 
-    pub(super) fn is_active(&self) -> bool {
+    /// What [`Control::set_active`] said last.
+    pub fn is_active(&self) -> bool {
         self.active.load(Relaxed)
     }
 
@@ -96,6 +98,11 @@ impl Control {
     /// The picture with this number is about to be sent. To be said before it is: the answer may be quick.
     pub(super) fn set_encoded(&self, number: u32) {
         self.encoded.store(number, Relaxed);
+    }
+
+    /// The number of the last picture that was encoded; 0 before the first.
+    pub(super) fn encoded(&self) -> u32 {
+        self.encoded.load(Relaxed)
     }
 
     pub(super) fn decoded(&self) -> u32 {

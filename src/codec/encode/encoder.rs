@@ -80,6 +80,11 @@ impl Encoder {
         Ok(Self { stream, buffers: Buffers::default() })
     }
 
+    /// Goes on counting where another encoder of the same stream ended: the far end takes smaller numbers for older pictures.
+    pub fn count_from(&mut self, last: u32) {
+        self.stream.count = last;
+    }
+
     /// Encodes a picture; as a keyframe if asked to. `None` when the rate control left it out; a keyframe that was asked
     /// for then comes with the next picture.
     pub fn encode(&mut self, frame: &Frame, force_keyframe: bool) -> Result<Option<AccessUnit>, Error> {

@@ -5,18 +5,30 @@ use super::rate::{FrameRate, KeyframeSpacing, Pace, keyframe_bytes};
 use super::smaller::Smaller;
 use super::{Config, Control, Encoder, Error};
 use crate::codec::AccessUnit;
+use crate::codec::threads::Threads;
 use crate::media::{Frame, mailbox};
 use crate::ops::{Figures, SizeReason};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The running encode thread. Dropping it ends the thread.
+/// The running encode thread. Dropping it ends the thread, or leaves it behind if it hangs.
 #[derive(Debug)]
 pub struct Worker {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    make: Make,
+    threads: Mutex<Threads<Arc<AtomicBool>>>,
+}
+
+/// What a thread is made of; kept to make another.
+#[derive(Clone, Debug)]
+struct Make {
+    config: Config,
+    frames: mailbox::Receiver<Arc<Frame>>,
+    output: mpsc::Sender<AccessUnit>,
+    control: Arc<Control>,
+    figures: Arc<Figures>,
 }
 
 /// How long a thread without pictures takes to see that it shall end.
@@ -38,48 +50,67 @@ pub fn start(
     control: Arc<Control>,
     figures: Arc<Figures>,
 ) -> std::io::Result<Worker> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut stage = Stage {
-        config,
-        output,
-        control,
-        figures,
-        encoder: None,
-        smaller: Smaller::default(),
-        ladder: Ladder::default(),
-        last_step: None,
-        rate: FrameRate::new(FIRST_FPS),
-        pace: Pace::default(),
-        spacing: KeyframeSpacing::default(),
-        was_active: false,
-        last_error: None,
-    };
-    let stopped = Arc::clone(&stop);
-    let run = move || {
-        while !stopped.load(Relaxed) && !stage.output.is_closed() {
-            match frames.wait(STOP_WITHIN) {
-                Ok(Some(frame)) => stage.step(&frame),
-                Ok(None) => {}
-                Err(mailbox::Closed) => break,
-            }
-        }
-    };
-    let thread = std::thread::Builder::new().name("encode".into()).spawn(run)?;
-    Ok(Worker { stop, thread: Some(thread) })
+    let make = Make { config, frames, output, control, figures };
+    let threads = Mutex::new(Threads::new(make.spawn()?));
+    Ok(Worker { make, threads })
+}
+
+impl Worker {
+    /// Puts another thread with an encoder of its own in the place of the one that runs, which is left behind: what hangs inside
+    /// openh264 cannot be ended, but whatever it comes back with is thrown away. The new one begins with a keyframe.
+    ///
+    /// # Errors
+    /// The system gives no thread, or too many that were left behind still hang.
+    pub fn renew(&self) -> std::io::Result<()> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.replace(|stop| stop.store(true, Relaxed), || self.make.spawn())
+    }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the encode thread had panicked");
-        }
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        threads.end("encode", |stop| stop.store(true, Relaxed));
+    }
+}
+
+impl Make {
+    fn spawn(&self) -> std::io::Result<(Arc<AtomicBool>, JoinHandle<()>)> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let Self { config, frames, output, control, figures } = self.clone();
+        let mut stage = Stage {
+            stop: Arc::clone(&stop),
+            config,
+            output,
+            control,
+            figures,
+            encoder: None,
+            smaller: Smaller::default(),
+            ladder: Ladder::default(),
+            last_step: None,
+            rate: FrameRate::new(FIRST_FPS),
+            pace: Pace::default(),
+            spacing: KeyframeSpacing::default(),
+            was_active: false,
+            last_error: None,
+        };
+        let run = move || {
+            while !stage.stop.load(Relaxed) && !stage.output.is_closed() {
+                stage.figures.pulse.encode.one();
+                match frames.wait(STOP_WITHIN) {
+                    Ok(Some(frame)) => stage.step(&frame),
+                    Ok(None) => {}
+                    Err(mailbox::Closed) => break,
+                }
+            }
+        };
+        Ok((stop, std::thread::Builder::new().name("encode".into()).spawn(run)?))
     }
 }
 
 struct Stage {
+    /// Set when it shall end, or when another has taken its place.
+    stop: Arc<AtomicBool>,
     config: Config,
     output: mpsc::Sender<AccessUnit>,
     control: Arc<Control>,
@@ -133,7 +164,12 @@ impl Stage {
             self.figures.outgoing.dropped_before_send.one();
             return;
         }
-        match self.encode(frame, step, &situation, now) {
+        let encoded = self.encode(frame, step, &situation, now);
+        if self.stop.load(Relaxed) {
+            // It took so long that another thread sends by now: this picture is from another stream.
+            return;
+        }
+        match encoded {
             Ok(unit) => {
                 self.last_error = None;
                 self.was_active = true;
@@ -200,7 +236,11 @@ impl Stage {
             let picture = self.smaller.make(frame, step.size)?;
             let encoder = match &mut self.encoder {
                 Some(encoder) => encoder,
-                None => self.encoder.insert(Encoder::new(self.config.clone(), step.size, step.fps)?),
+                None => {
+                    let encoder = self.encoder.insert(Encoder::new(self.config.clone(), step.size, step.fps)?);
+                    encoder.count_from(self.control.encoded());
+                    encoder
+                }
             };
             let target_bps = encoder.set_bitrate(situation.target_bps);
             encoder.set_frame_rate(step.fps)?;

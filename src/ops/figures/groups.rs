@@ -194,6 +194,30 @@ figures! {
     }
 }
 
+figures! {
+    /// What the watchdog did, see [`crate::ops::watchdog`].
+    WatchdogFigures, WatchdogValues {
+        /// Times that a source that hung was closed and opened again.
+        Counter sources_reopened,
+        /// Encoders put in the place of one that hung.
+        Counter new_encoders,
+        /// Decoders put in the place of one that hung or failed.
+        Counter new_decoders,
+        /// Keyframes asked for because pictures came and could not be used.
+        Counter keyframes,
+        /// Connections begun because pictures came and could not be used.
+        Counter new_connections,
+        /// Windows made because pictures did not reach the glass.
+        Counter new_windows,
+        /// Graphics devices opened again because pictures did not reach the glass.
+        Counter new_devices,
+        /// Stages that went on after a remedy.
+        Counter healed,
+        /// Stages that stand still now, for longer than they may.
+        Gauge standing,
+    }
+}
+
 /// Why pictures are encoded in the size that they have. The figure `size_reason` holds its code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,10 @@ mod groups;
 mod rates;
 mod snapshot;
 
-pub use groups::{Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, SizeReason};
+pub use groups::{
+    Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, SizeReason, WatchdogFigures,
+    WatchdogValues,
+};
 pub use rates::HISTORY;
 pub use snapshot::{Minute, Sample, Snapshot};
 
@@ -12,6 +15,7 @@ use super::Slate;
 use super::freezes::Freezes;
 use super::measure::Latencies;
 use super::process::process_usage;
+use super::pulse::Pulse;
 use super::quality::{Judge, QualityChange};
 use rates::Rates;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,6 +31,10 @@ pub struct Figures {
     pub incoming: Incoming,
     /// The link as a whole.
     pub link: LinkFigures,
+    /// What the watchdog did.
+    pub watchdog: WatchdogFigures,
+    /// What the watchdog looks at.
+    pub pulse: Pulse,
     /// Capture → presented here, of the far end's pictures: the product's own latency figure.
     pub latency: Latencies,
     /// Time that converting and drawing one captured picture takes.
@@ -83,6 +91,8 @@ impl Figures {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             link: LinkFigures::default(),
+            watchdog: WatchdogFigures::default(),
+            pulse: Pulse::default(),
             latency: Latencies::default(),
             capture_time: Latencies::default(),
             encode_time: Latencies::default(),
@@ -173,6 +183,7 @@ impl Figures {
             outgoing: self.outgoing.values(),
             incoming: self.incoming.values(),
             link: self.link.values(),
+            watchdog: self.watchdog.values(),
             now: sample,
             minute,
             quality: self.lock(&self.truth).judge.quality(),

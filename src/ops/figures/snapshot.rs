@@ -1,6 +1,6 @@
 //! The figures at one moment, for those who show them.
 
-use super::groups::{IncomingValues, LinkValues, OutgoingValues};
+use super::groups::{IncomingValues, LinkValues, OutgoingValues, WatchdogValues};
 use crate::ops::Quality;
 use crate::ops::measure::Latency;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub incoming: IncomingValues,
     /// The link as a whole.
     pub link: LinkValues,
+    /// What the watchdog did.
+    pub watchdog: WatchdogValues,
     /// Rates of the last second.
     pub now: Sample,
     /// What happened in the last minute.

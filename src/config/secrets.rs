@@ -1,0 +1,145 @@
+//! What of a configuration nobody else may read.
+
+use super::Config;
+use toml::{Table, Value};
+
+/// A key with one of these words in its name holds a secret. Whoever makes a new key for one names it so; a test reads what
+/// `config/portal.toml` says of each key.
+const WORDS: [&str; 8] = ["credential", "password", "passphrase", "secret", "pin", "token", "key", "username"];
+/// Shorter values are not looked for in other texts: they stand in everything.
+const SHORTEST: usize = 4;
+/// Stands in the place of a secret.
+const REMOVED: &str = "(removed)";
+
+/// Whether the value of this key is a secret.
+fn is_secret(key: &str) -> bool {
+    key.split('_').any(|word| WORDS.contains(&word))
+}
+
+/// The secrets of a configuration, to keep them out of what leaves the machine.
+#[derive(Debug)]
+pub struct Secrets {
+    public: Table,
+    values: Vec<String>,
+}
+
+impl Secrets {
+    /// Takes the configuration apart.
+    pub fn of(config: &Config) -> Self {
+        let (mut public, mut values) = (Table::try_from(config).unwrap_or_default(), Vec::new());
+        take_out(&mut public, &mut values);
+        Self { public, values }
+    }
+
+    /// The configuration as TOML, with [`REMOVED`] in the place of each secret.
+    pub fn configuration(&self) -> String {
+        toml::to_string(&self.public).unwrap_or_default()
+    }
+
+    /// The text without any of the secrets, wherever they got into it.
+    pub fn remove(&self, text: &str) -> String {
+        let long = self.values.iter().filter(|value| value.len() >= SHORTEST);
+        long.fold(text.to_owned(), |text, secret| without(&text, secret))
+    }
+}
+
+fn take_out(table: &mut Table, values: &mut Vec<String>) {
+    for (key, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => take_out(inner, values),
+            Value::Array(items) if !is_secret(key) => {
+                items.iter_mut().filter_map(Value::as_table_mut).for_each(|inner| take_out(inner, values));
+            }
+            secret if is_secret(key) => {
+                let text = secret.as_str().map_or_else(|| secret.to_string(), str::to_owned);
+                if !text.is_empty() {
+                    values.push(text);
+                    *secret = Value::String(REMOVED.into());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes out every place where the secret stands by itself: a PIN of four digits is not taken out of the middle of a number.
+fn without(text: &str, secret: &str) -> String {
+    let (mut rest, mut result) = (text, String::with_capacity(text.len()));
+    while let Some(at) = rest.find(secret) {
+        let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
+        let alone = !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
+        result.push_str(before);
+        // A long one is no part of anything else.
+        result.push_str(if alone || secret.len() >= 2 * SHORTEST { REMOVED } else { secret });
+        rest = after;
+    }
+    result + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::IceServer;
+
+    #[test]
+    fn no_secret_is_left_in_any_text() {
+        let mut config = Config::default();
+        config.link.ice_servers = vec![IceServer {
+            urls: vec!["turn:turn.example.org".into()],
+            username: "harbour-user".into(),
+            credential: "7hush-hush7".into(),
+        }];
+        let secrets = Secrets::of(&config);
+        let configuration = secrets.configuration();
+        assert!(configuration.contains("turn:turn.example.org") && configuration.contains("[source]"));
+        let log = "refused 7hush-hush7, x7hush-hush7x; user harbour-user@there";
+        for text in [configuration.as_str(), &secrets.remove(log), &secrets.remove(&configuration)] {
+            assert!(!text.contains("hush") && !text.contains("harbour-user"), "{text}");
+        }
+        assert_eq!(secrets.remove(log), "refused (removed), x(removed)x; user (removed)@there");
+    }
+
+    #[test]
+    fn a_short_one_goes_where_it_stands_alone() {
+        assert_eq!(without("pin=1234, 12345 1234.", "1234"), "pin=(removed), 12345 (removed).");
+        assert_eq!(without("", "1234"), "");
+    }
+
+    /// The reference of all keys says in words which of them are secret; the program must know the same ones.
+    #[test]
+    fn each_key_that_is_described_as_a_secret_is_known_as_one() {
+        let reference = std::fs::read_to_string("config/portal.toml").unwrap();
+        let says_so = |words: &str| {
+            let mut words = words.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+            words
+                .any(|word| ["secret", "password", "passphrase", "pin", "token", "credential"].contains(&word.as_str()))
+        };
+        let (mut comment, mut found) = (String::new(), 0);
+        for line in reference.lines() {
+            match line.split_once('=') {
+                Some((key, _)) if !line.starts_with("# ") && !line.starts_with('[') => {
+                    let key = key.trim().trim_start_matches('#').trim();
+                    // Its secrets are inside, and have names of their own.
+                    if key != "ice_servers" && says_so(&comment) {
+                        found += 1;
+                        assert!(
+                            is_secret(key) || says_it_is_none(&comment),
+                            "{key} is described as a secret:\n{comment}"
+                        );
+                    }
+                    comment.clear();
+                }
+                _ if line.starts_with('#') => comment += line,
+                _ => comment.clear(),
+            }
+        }
+        println!("{found} keys are described as secrets");
+        assert!(["credential", "username", "pin", "kiosk_pin"].iter().all(|key| is_secret(key)));
+        assert!(!["far_end", "pins", "listen", "file"].iter().any(|key| is_secret(key)));
+    }
+
+    /// A key that only speaks of a secret says so.
+    fn says_it_is_none(comment: &str) -> bool {
+        comment.contains("not a secret")
+    }
+}

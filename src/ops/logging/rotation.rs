@@ -1,0 +1,125 @@
+//! A log in files of a bounded size: `portal.log`, and before that `portal.log.1`, `portal.log.2` …
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The file that is written, and how many there may be.
+#[derive(Debug)]
+pub struct Rotation {
+    path: PathBuf,
+    /// Bytes of one file.
+    most_bytes: u64,
+    /// Files in all.
+    files: u32,
+    open: Option<(File, u64)>,
+}
+
+impl Rotation {
+    /// Goes on with the file if it is there.
+    ///
+    /// # Errors
+    /// It cannot be written. Later on a disk that takes nothing costs lines, and is tried again with each.
+    pub fn open(path: &Path, most_bytes: u64, files: u32) -> io::Result<Self> {
+        let mut rotation = Self { path: path.into(), most_bytes, files, open: None };
+        rotation.open = Some(rotation.current()?);
+        Ok(rotation)
+    }
+
+    fn current(&self) -> io::Result<(File, u64)> {
+        let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let length = file.metadata()?.len();
+        Ok((file, length))
+    }
+
+    /// The name of the file that is so many files old.
+    fn aged(&self, age: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        if age > 0 {
+            name.push(format!(".{age}"));
+        }
+        name.into()
+    }
+
+    /// Gives each file the next one's name; the oldest goes.
+    fn rotate(&self) -> io::Result<()> {
+        for age in (1..self.files).rev() {
+            match fs::rename(self.aged(age - 1), self.aged(age)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if self.files == 1 {
+            fs::remove_file(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Rotation {
+    /// Writes a line, whole or not at all.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let length = line.len() as u64;
+        if self.open.as_ref().is_some_and(|(_, written)| *written > 0 && written + length > self.most_bytes) {
+            self.open = None;
+            self.rotate()?;
+        }
+        let (mut file, written) = match self.open.take() {
+            Some(open) => open,
+            None => self.current()?,
+        };
+        // On an error it is opened anew with the next line.
+        file.write_all(line)?;
+        self.open = Some((file, written + length));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_bounded_in_size_and_number_and_the_newest_lines_stay() {
+        for files in [1, 2, 3] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("portal.log");
+            for start in 0..4 {
+                // Started anew, it goes on where it was.
+                let mut rotation = Rotation::open(&path, 100, files).unwrap();
+                for n in 0..25 {
+                    rotation.write_all(format!("line {:03}\n", 25 * start + n).as_bytes()).unwrap();
+                }
+            }
+            let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+            names.sort();
+            assert_eq!(names.len(), files as usize, "{names:?}");
+            let text: String = names.iter().rev().map(|name| fs::read_to_string(name).unwrap()).collect();
+            assert!(names.iter().all(|name| fs::metadata(name).unwrap().len() <= 100));
+            let lines: Vec<_> = text.lines().collect();
+            assert_eq!(lines.last(), Some(&"line 099"));
+            let numbers: Vec<u32> = lines.iter().map(|line| line[5..].parse().unwrap()).collect();
+            assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_goes_and_comes_back_costs_lines_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("logs");
+        assert!(Rotation::open(&inner.join("portal.log"), 20, 2).is_err());
+        fs::create_dir(&inner).unwrap();
+        let mut rotation = Rotation::open(&inner.join("portal.log"), 20, 2).unwrap();
+        rotation.write_all(b"a first line\n").unwrap();
+        fs::remove_dir_all(&inner).unwrap();
+        // Into a file that has no name any more, and then nowhere.
+        assert!((0..3).any(|_| rotation.write_all(b"a line too many\n").is_err()));
+        fs::create_dir(&inner).unwrap();
+        rotation.write_all(b"again\n").unwrap();
+        assert_eq!(fs::read_to_string(inner.join("portal.log")).unwrap(), "again\n");
+    }
+}

@@ -1,0 +1,142 @@
+//! What the watchdog does, played second by second.
+
+use super::*;
+use Remedy::*;
+
+/// What stage `stage` shows in each half second; all others are idle. Returns what was found, with the half second.
+fn play(stage: Stage, signs: impl IntoIterator<Item = Sign>) -> Vec<(f64, Finding)> {
+    let signs = signs.into_iter().map(|sign| (LOOK_EVERY, sign));
+    play_timed(stage, signs).0
+}
+
+fn play_timed(stage: Stage, signs: impl IntoIterator<Item = (Duration, Sign)>) -> (Vec<(f64, Finding)>, Watchdog) {
+    let (mut watchdog, mut found) = (Watchdog::default(), vec![]);
+    let start = Instant::now();
+    let mut now = start;
+    for (later, sign) in signs {
+        let mut all = [Sign::Idle; STAGES];
+        all[stage as usize] = sign;
+        let findings = watchdog.look(&all, now);
+        found.extend(findings.into_iter().map(|finding| ((now - start).as_secs_f64(), finding)));
+        now += later;
+    }
+    (found, watchdog)
+}
+
+/// So many half seconds that it turns, beginning at `from`.
+fn turning(from: u64, looks: u64) -> impl Iterator<Item = Sign> {
+    (from..from + looks).map(Sign::Turns)
+}
+
+fn hanging(at: u64, looks: usize) -> impl Iterator<Item = Sign> {
+    std::iter::repeat_n(Sign::Turns(at), looks)
+}
+
+fn remedies(found: &[(f64, Finding)]) -> Vec<(f64, Remedy)> {
+    let remedy = |(at, finding): &(f64, Finding)| match finding {
+        Finding::Mend { remedy, .. } => Some((*at, *remedy)),
+        Finding::Healed { .. } => None,
+    };
+    found.iter().filter_map(remedy).collect()
+}
+
+#[test]
+fn ladders_stand_in_the_order_of_the_stages_and_end_with_a_new_start() {
+    for (at, ladder) in LADDERS.iter().enumerate() {
+        assert_eq!(ladder.stage as usize, at);
+        let remedies: Vec<_> = ladder.rungs.iter().map(|(_, remedy)| *remedy).collect();
+        assert_eq!(remedies.last(), Some(&GiveUp), "{:?}", ladder.stage);
+        assert!(!remedies[..remedies.len() - 1].contains(&GiveUp), "{:?}", ladder.stage);
+        assert!(ladder.rungs.iter().all(|(wait, _)| *wait >= s(3)), "shorter than a starved machine's hiccup");
+    }
+}
+
+#[test]
+fn what_is_well_is_left_alone() {
+    for stage in Stage::all() {
+        assert_eq!(play(stage, turning(0, 2000)), []);
+        assert_eq!(play(stage, std::iter::repeat_n(Sign::Idle, 2000)), []);
+        // Five pictures a second; nothing given, nothing made; given in one look, made in the next.
+        let flow = |given, made| Sign::Flows { given, made };
+        assert_eq!(play(stage, (0..2000).map(|n| flow(5 * n, 5 * n))), []);
+        assert_eq!(play(stage, std::iter::repeat_n(flow(7, 3), 2000)), []);
+        assert_eq!(play(stage, (0..2000_u64).map(|n| flow(n.div_ceil(4), n / 4))), []);
+    }
+}
+
+#[test]
+fn each_ladder_is_climbed_to_its_end_and_no_further() {
+    for ladder in LADDERS {
+        let (mut at, mut expected) = (0.0, vec![]);
+        for (wait, remedy) in ladder.rungs {
+            at += wait.as_secs_f64();
+            expected.push((at, *remedy));
+        }
+        let found = play(ladder.stage, hanging(9, 5000));
+        assert_eq!(remedies(&found), expected, "{:?}", ladder.stage);
+        // What is given is not dealt with: the same.
+        let found = play(ladder.stage, (0..5000).map(|given| Sign::Flows { given, made: 3 }));
+        assert_eq!(remedies(&found), expected, "{:?}", ladder.stage);
+    }
+}
+
+#[test]
+fn a_remedy_that_helps_is_told_and_the_ladder_begins_anew_after_a_good_minute() {
+    // Hangs for 6 s, goes on for two minutes, hangs again.
+    let signs = turning(0, 10).chain(hanging(9, 12)).chain(turning(10, 240)).chain(hanging(249, 12));
+    let found = play(Stage::Encoder, signs);
+    let mend = |stood, remedy| Finding::Mend { stage: Stage::Encoder, stood: s(stood), remedy };
+    assert_eq!(
+        found,
+        [
+            (9.5, mend(5, NewEncoder)),
+            (11.0, Finding::Healed { stage: Stage::Encoder, stood: s(6) }),
+            (135.5, mend(5, NewEncoder)),
+        ]
+    );
+}
+
+#[test]
+fn one_that_falls_over_again_and_again_climbs() {
+    // Each new encoder makes two turns and hangs until the next comes.
+    let signs = (0..).zip([11, 11, 40]);
+    let signs = signs.flat_map(|(n, looks)| turning(100 * n, 2).chain(hanging(100 * n + 1, looks)));
+    let found = remedies(&play(Stage::Encoder, signs));
+    let remedies: Vec<_> = found.iter().map(|(_, remedy)| *remedy).collect();
+    assert_eq!(remedies, [NewEncoder, NewEncoder, GiveUp]);
+    assert!(found[2].0 < 60.0, "{found:?}");
+}
+
+#[test]
+fn time_that_nobody_saw_does_not_count() {
+    let half = LOOK_EVERY;
+    // Stopped, or suspended, for an hour: what was on its way then goes on.
+    let stopped = [(half, Sign::Turns(1)), (s(3600), Sign::Turns(2)), (half, Sign::Turns(2)), (half, Sign::Turns(3))];
+    for stage in Stage::all() {
+        assert_eq!(play_timed(stage, stopped).0, [], "{stage:?}");
+    }
+    // Starved: everything moves once in four seconds, for minutes.
+    let starved = (0..100).map(|n| (s(4), Sign::Turns(n / 2)));
+    for stage in Stage::all() {
+        assert_eq!(play_timed(stage, starved.clone()).0, [], "{stage:?}");
+    }
+    // But a hang among hiccups is found.
+    let hanging = (0..100).map(|_| (s(4), Sign::Turns(7)));
+    assert_eq!(remedies(&play_timed(Stage::Display, hanging).0).len(), 1);
+}
+
+#[test]
+fn systemd_hears_nothing_while_a_stage_stands_still_that_only_we_can_mend() {
+    for ladder in LADDERS {
+        let (_, watchdog) = play_timed(ladder.stage, hanging(1, 50).map(|sign| (LOOK_EVERY, sign)));
+        let forgiven = matches!(
+            ladder.stage,
+            Stage::Capture | Stage::Encoding | Stage::Receiving | Stage::Decoding | Stage::Presenting
+        );
+        assert_eq!(watchdog.is_well(), forgiven, "{:?}", ladder.stage);
+        assert_eq!(watchdog.standing().map(|(stage, _)| stage).collect::<Vec<_>>(), [ladder.stage]);
+        let signs = hanging(1, 50).chain(turning(2, 1)).map(|sign| (LOOK_EVERY, sign));
+        let (_, watchdog) = play_timed(ladder.stage, signs);
+        assert!(watchdog.is_well() && watchdog.standing().next().is_none());
+    }
+}

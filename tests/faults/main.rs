@@ -1,0 +1,8 @@
+//! Faults of the whole program and of its threads, each brought about from outside in the program that is shipped.
+
+mod disks;
+mod ends;
+mod hold;
+mod network;
+mod program;
+mod threads;
