@@ -29,13 +29,13 @@ impl Removal {
         let unit = format!("{NAME}.service");
         let user = record.user.as_str();
         let root = machine.root.display().to_string();
+        let on_root = format!("--root={root}");
         let mut before = Vec::new();
         match record.mode {
-            Mode::Kiosk if machine.is_this() => {
-                before.push(step(&["systemctl", "disable", "--now", &unit], "stop, and do not start at boot"));
-            }
             Mode::Kiosk => {
-                before.push(step(&["systemctl", &format!("--root={root}"), "disable", &unit], "do not start at boot"));
+                before.push(booted(step(&["systemctl", "stop", &unit], "stop")));
+                let words = if machine.is_this() { vec!["systemctl"] } else { vec!["systemctl", &on_root] };
+                before.push(step(&[&words[..], &["disable", &unit]].concat(), "do not start at boot"));
             }
             Mode::Desktop => {
                 let manager = format!("--machine={user}@.host");
