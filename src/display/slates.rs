@@ -140,7 +140,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
             ..default()
         },
         Block,
-        children![(Title, text(&fonts.semi_bold, 12.0, BRIGHT)), (Line, text(&fonts.medium, 5.0, SOFT))],
+        children![(Title, text(&fonts.semi_bold, 12.0, BRIGHT)), (Line, text(&fonts.medium, 5.8, SOFT))],
     );
     let root = Node {
         display: Display::None,

@@ -187,7 +187,8 @@ fn set_visible(canvas: &mut Canvas, node: &mut Mut<Node>, visible: bool) -> bool
     true
 }
 
-const PANEL: Color = Color::srgba(0.04, 0.06, 0.08, 0.95);
+/// Opaque: the words of a slate would be read through it.
+const PANEL: Color = Color::srgb(0.04, 0.06, 0.08);
 const FIELD: Color = Color::srgb(0.10, 0.13, 0.16);
 const BRIGHT: Color = Color::srgb(0.95, 0.97, 0.98);
 const SOFT: Color = Color::srgb(0.66, 0.72, 0.77);

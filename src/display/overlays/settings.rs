@@ -66,7 +66,7 @@ fn panel() -> Node {
 
 fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
     let root = commands.spawn((PageRoot, cover(), GlobalZIndex(3))).id();
-    let wide = Node { width: vmin(94), ..panel() };
+    let wide = Node { width: vmin(98), ..panel() };
     let page = commands.spawn((wide, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(page);
     let title = commands.spawn(text(&fonts.semi_bold, 6.0, BRIGHT, "Settings")).id();
@@ -81,7 +81,7 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
                 BackgroundColor(Color::NONE),
                 children![
                     (
-                        Node { width: vmin(27), flex_shrink: 0.0, ..default() },
+                        Node { width: vmin(31), flex_shrink: 0.0, ..default() },
                         children![(Piece::Title(line), text(&fonts.medium, LARGE, SOFT, ""))]
                     ),
                     (Piece::Value(line), text(&fonts.semi_bold, LARGE, BRIGHT, "")),
