@@ -98,7 +98,11 @@ fn to_there(snapshot: &Snapshot) -> Vec<String> {
         refused => format!(", {refused} refused"),
     };
     lines.push(format!("{} missing there", packets(values.loss_ppm as f64 / 1e6)));
-    lines.push(format!("last minute: {} packets sent again{refused}", minute.retransmitted_packets));
+    let again = match minute.retransmitted_packets {
+        1 => "1 packet".to_owned(),
+        many => format!("{many} packets"),
+    };
+    lines.push(format!("last minute: {again} sent again{refused}"));
     lines
 }
 

@@ -122,7 +122,8 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         position_type: PositionType::Absolute,
         left: vmin(3),
         top: vmin(3),
-        width: vmin(82),
+        // Room for the longest line of `Words`.
+        width: vmin(88),
         flex_direction: FlexDirection::Column,
         row_gap: vmin(0.8),
         padding: UiRect::axes(vmin(3), vmin(2.4)),
