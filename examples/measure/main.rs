@@ -16,6 +16,7 @@ mod network;
 mod original;
 mod probe;
 mod rig;
+mod soak;
 mod ssim;
 mod watch;
 
@@ -106,7 +107,7 @@ fn arguments() -> Option<(Tools, Vec<String>)> {
 }
 
 fn main() -> std::process::ExitCode {
-    let all: Vec<Case> = cases::ALL.into_iter().chain(impaired::ALL).collect();
+    let all: Vec<Case> = cases::ALL.into_iter().chain(impaired::ALL).chain(soak::ALL).collect();
     let known = all.iter().map(|case| case.name).collect::<Vec<_>>().join(" ");
     let Some((tools, names)) = arguments() else {
         eprintln!("{USAGE}\nnames: {known}");
