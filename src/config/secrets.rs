@@ -31,7 +31,7 @@ impl Secrets {
         Self { public, values }
     }
 
-    /// The configuration as TOML, with [`REMOVED`] in the place of each secret.
+    /// The configuration as TOML, with a mark in the place of each secret.
     pub fn configuration(&self) -> String {
         toml::to_string(&self.public).unwrap_or_default()
     }

@@ -20,7 +20,7 @@
 //! | [`wear`], `brightness` | what spares the screen: less light by the clock, words that fade, a slow drift: pure |
 //! | [`power`] | the monitor's standby |
 //! | [`loss`] | a graphics device that fails |
-//! | [`remedy`] | what a watchdog may ask for: a new window, a new device |
+//! | `remedy` | what a watchdog may ask for: a new window, a new device |
 
 mod brightness;
 mod config;

@@ -39,7 +39,7 @@ pub struct Found {
 #[derive(Debug)]
 pub(super) enum Line {
     /// To an X server, and the number of its screen.
-    X11(RustConnection, usize),
+    X11(Box<RustConnection>, usize),
     /// To a compositor.
     Wayland(UnixStream),
     /// None: there is only the one that was handed to us, and winit needs it.
@@ -92,7 +92,7 @@ impl Found {
             match x11rb::connect(None) {
                 Ok((connection, screen)) => {
                     let server = Server::X11 { managed: is_managed(&connection, screen) };
-                    return Ok(Self { server, line: Line::X11(connection, screen) });
+                    return Ok(Self { server, line: Line::X11(Box::new(connection), screen) });
                 }
                 Err(ConnectError::IoError(error))
                     if error.kind() == ErrorKind::ConnectionReset && start.elapsed() < PATIENCE =>

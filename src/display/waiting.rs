@@ -26,7 +26,7 @@ impl Default for Pace {
 
 impl Pace {
     /// The time until the next look.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let now = self.0;
         self.0 = (now * 3 / 2).min(LONGEST);
         now
@@ -64,7 +64,7 @@ pub fn until_there<T>(
                 }
             }
         }
-        let until = Instant::now() + pace.next();
+        let until = Instant::now() + pace.pause();
         while !stop.load(Relaxed) && Instant::now() < until {
             std::thread::sleep(SLICE.min(until.saturating_duration_since(Instant::now())));
         }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn looks_become_rare_but_not_too_rare() {
         let mut pace = Pace::default();
-        let first: Vec<_> = (0..8).map(|_| pace.next().as_millis()).collect();
+        let first: Vec<_> = (0..8).map(|_| pace.pause().as_millis()).collect();
         assert_eq!(first, [200, 300, 450, 675, 1012, 1518, 2000, 2000]);
     }
 

@@ -1,6 +1,6 @@
 //! `screen-portal service`: makes this machine a portal that starts by itself, and undoes it.
 //!
-//! - [`machine`] looks at what there is, [`plan`] says what is to be made of it (pure; the texts are in [`unit`]), [`apply`] makes it;
+//! - [`machine`] looks at what there is, [`plan`] says what is to be made of it (pure; the texts are in `unit`), [`apply`] makes it;
 //! - [`record`] remembers what was made, [`removal`] says how no more than that is taken away again;
 //! - [`status`] says how the service does and what to do next.
 //!
