@@ -18,7 +18,7 @@ const ROWS: [Row; 6] = [Row::Name, Row::Camera, Row::Fit, Row::Rotation, Row::Se
 /// As many characters as a site's name may have.
 const LONGEST_NAME: usize = 64;
 /// As many characters of a value as fit into a line.
-const FITS: usize = 34;
+const FITS: usize = 22;
 
 /// A key, as far as the page is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::keys::Operator;
 use super::loss::Failure;
 use super::overlays::Overlays;
 use super::server::Found;
-use super::window_tests::XServer;
+use super::window_tests::{ALONE, XServer};
 use super::witness::{Alarm, Outputs};
 use super::{Config, Inputs, Live, Remedies};
 use crate::demo::{Picture, Region};
@@ -33,6 +33,7 @@ fn slates_can_be_read_from_three_metres() {
         return println!("skipped: {error}");
     }
     let Some(server) = XServer::start(WIDTH, HEIGHT) else { return println!("skipped: Xvfb is not installed") };
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "display::slate_tests::inside_a_window", "--ignored", "--nocapture"])
         .env("DISPLAY", &server.1)
@@ -152,7 +153,9 @@ fn judge(names: &[String], pictures: &[Picture]) {
         let bright = small.luma().filter(|luma| *luma > 170).count() as f64 / small.luma().count() as f64;
         println!("{name}: {:.2} % bright", 100.0 * bright);
         // Words that are lost in the distance leave nothing bright; a wall of light is no calm picture.
-        assert!((0.002..0.10).contains(&bright), "{name}: {bright}");
+        // The figures are for who stands in front of them.
+        let least = if name == "info" { 0.0 } else { 0.002 };
+        assert!((least..0.10).contains(&bright), "{name}: {bright}");
     }
     for (n, one) in small.iter().enumerate() {
         for (m, other) in small.iter().enumerate().skip(n + 1) {
