@@ -115,6 +115,7 @@ fn main() {
     let remedies = Remedies::default();
     let site = args.0.get("site").cloned().unwrap_or_else(|| "Trondheim".to_owned());
     let inputs = Inputs {
+        eras: Default::default(),
         remote,
         self_view,
         view,

@@ -22,6 +22,7 @@ mod farewell;
 #[cfg(feature = "kiosk")]
 mod glass;
 mod keeper;
+mod privacy;
 mod quit;
 mod service;
 mod shutter;
@@ -32,7 +33,7 @@ use crate::capture::{self, Capture};
 use crate::codec::{decode, encode};
 use crate::config::Loaded;
 use crate::link::{self, Link};
-use crate::media::{Frame, PortalClock, Waker, mailbox};
+use crate::media::{Eras, Frame, PortalClock, Waker, mailbox};
 use crate::ops::{CameraState, Command, FarCamera, Figures, logging};
 use crate::pairing::{self, Identity};
 use crate::{display, signaling, web};
@@ -146,6 +147,8 @@ struct Portal {
         expect(dead_code, reason = "only a window shows it; kept so that its writer goes on")
     )]
     self_view: mailbox::Receiver<Arc<Frame>>,
+    #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
+    eras: Eras,
     commands: Sender<Command>,
     shutter: Arc<Shutter>,
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
@@ -164,7 +167,11 @@ impl Portal {
         let figures = Arc::new(Figures::new(started));
         let identity = Identity::load_or_create(&config.data.folder)?;
         let far_end = config.pairing.far_end;
-        let board = Arc::new(Board::new(far_end.is_some(), Arc::clone(&figures), waker.clone()));
+        privacy::no_core_dumps();
+        let (eras, kept) = (Eras::default(), privacy::Kept::new(&config.data.folder));
+        let private = kept.is_private();
+        let board = Board::new(far_end.is_some(), private, Arc::clone(&figures), eras.clone(), waker.clone());
+        let board = Arc::new(board);
         let runtime =
             Builder::new_multi_thread().worker_threads(NETWORK_THREADS).thread_name("network").enable_all().build()?;
         let in_runtime = runtime.enter();
@@ -211,6 +218,7 @@ impl Portal {
                     on_doubt: Arc::new(move || doubt.doubt()),
                     figures: Arc::clone(&figures),
                     clock: PortalClock::start(),
+                    eras: eras.clone(),
                 };
                 let link = link::start(config.link.clone(), ports, &identity, Some(far_end), config.site.name.clone())?;
                 (Some(Arc::new(link)), Some(running))
@@ -246,14 +254,15 @@ impl Portal {
             }
             camera_board.camera(state);
         });
-        let outputs = capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker: waker.clone() };
-        let capture = Arc::new(capture::start(
-            config.source.clone(),
-            config.site.name.clone(),
-            outputs,
-            Arc::clone(&figures),
-            on_camera,
-        )?);
+        if let Some(link) = &link {
+            link.set_private(private);
+        }
+        let (waker_of_capture, era) = (waker.clone(), eras.own.clone());
+        let outputs =
+            capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker: waker_of_capture, era };
+        let begin = capture::Begin { private, blurs: config.privacy.covered_lens };
+        let (source, site) = (config.source.clone(), config.site.name.clone());
+        let capture = Arc::new(capture::start_with(source, site, outputs, Arc::clone(&figures), on_camera, begin)?);
 
         web::serve(&config.status, Arc::clone(&figures), board.subscribe(), identity.fingerprint())?;
         runtime.spawn(logging::report(Arc::clone(&figures), board.subscribe()));
@@ -261,7 +270,7 @@ impl Portal {
         runtime.spawn(tick(Arc::clone(&figures)));
         let (orders, to_keep) = bounded(COMMAND_QUEUE);
         let signals = signals::listen(quit.clone(), orders.clone())?;
-        let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture));
+        let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture, kept));
         let (hours_in, hours) = watch::channel(config.hours.clone());
         let (live_in, live) = watch::channel(keeper::live(config));
         let rooms = Rooms {
@@ -312,6 +321,7 @@ impl Portal {
             figures,
             remote,
             self_view,
+            eras,
             commands,
             shutter,
             live,
@@ -404,6 +414,7 @@ fn told_to_far_end(camera: &CameraState) -> FarCamera {
     match camera {
         CameraState::Starting => FarCamera::Unknown,
         CameraState::Running { .. } => FarCamera::Running,
+        CameraState::Covered { .. } => FarCamera::Covered,
         CameraState::Missing { .. } => FarCamera::Missing,
         CameraState::Private => FarCamera::Private,
     }

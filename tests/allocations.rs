@@ -3,6 +3,7 @@
 //! Every allocation that Rust code of this process makes is counted. What the WebRTC library and Bevy allocate inside is not ours to
 //! promise, so neither is part of this path; openh264 allocates in C, and only when the size of the picture changes.
 
+use screen_portal::capture::lens::{Lens, Veil};
 use screen_portal::capture::{Pattern, Source};
 use screen_portal::codec::{decode, encode};
 use screen_portal::media::{Pool, Size, TimeCode, mailbox};
@@ -48,6 +49,7 @@ fn a_picture_travels_without_allocating() {
     let (to_encoder, from_source) = mailbox::mailbox();
     let (to_display, from_decoder) = mailbox::mailbox();
     let figures = Figures::default();
+    let (mut lens, mut veil) = (Lens::default(), Veil::default());
     let (mut before, mut presented) = (0, 0);
     for n in 0..WARM_UP + COUNTED {
         if n == WARM_UP {
@@ -55,6 +57,9 @@ fn a_picture_travels_without_allocating() {
             presented = 0;
         }
         let frame = source.next_frame(&mut captured).unwrap();
+        lens.is_covered(&frame, Instant::now());
+        // Blurred each time, as while the lens is covered.
+        let frame = captured.amend(frame, |frame| veil.draw(frame)).unwrap();
         let frame = captured.amend(frame, |frame| TimeCode::now(frame.number).draw(frame)).unwrap();
         to_encoder.put(frame);
         let frame = from_source.take().unwrap();

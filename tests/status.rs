@@ -53,6 +53,8 @@ async fn status_is_json_with_everything() {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["fingerprint"], Fingerprint::of(b"x").to_string());
     assert_eq!(status["health"]["ok"], false);
+    assert_eq!((&status["privacy"]["state"], &status["privacy"]["captured"]), (&"open".into(), &42.into()));
+    assert_eq!(status["privacy"]["devices_open"], serde_json::json!([]));
     for group in ["from_there", "to_there", "link"] {
         assert!(status["in_words"][group].as_array().is_some_and(|lines| !lines.is_empty()), "{status}");
     }

@@ -240,11 +240,27 @@ fn start(info: &CameraInfo, format: CameraFormat) -> Result<nokhwa::Camera, Erro
     };
     // It panics on names that are no UTF-8 and on step sizes of 0.
     match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(Ok(camera)) => Ok(camera),
+        Ok(Ok(camera)) => {
+            close_on_exec();
+            Ok(camera)
+        }
         Ok(Err::<_, nokhwa::NokhwaError>(error)) => Err(opening(info, &error.to_string())),
         Err(_) => {
             let cause = "its driver describes it in a way that nokhwa cannot read".into();
             Err(Error::Open { camera: info.title(), cause })
+        }
+    }
+}
+
+/// v4l opens devices without `O_CLOEXEC`: a program that begins again by execve(2) would find its camera in use by itself, and the
+/// camera's light would stay on.
+fn close_on_exec() {
+    for descriptor in crate::ops::open_devices().into_iter().map(|(descriptor, _)| descriptor) {
+        // SAFETY: changes a flag of a descriptor that was open a moment ago. If another thread has closed it, that fails; if it was opened
+        // anew, by Rust's own library, it has the flag already.
+        let set = unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        if set != 0 {
+            tracing::debug!("the camera stays open over a restart: {}", io::Error::last_os_error());
         }
     }
 }

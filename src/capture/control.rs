@@ -2,9 +2,11 @@
 
 use super::cameras;
 use super::preference::Preference;
+use super::run::Begin;
 use super::selection;
 use super::watchdog::Watchdog;
 use super::{Config, Kind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -47,6 +49,11 @@ impl Capture {
         self.control.lock().config.as_ref().clone()
     }
 
+    /// Whether a camera's pictures are blurred while its lens seems covered.
+    pub fn set_covered_lens(&self, blurs: bool) {
+        self.control.blurs.store(blurs, Relaxed);
+    }
+
     /// Other cameras, best first, in place of the configured ones. Returns at once.
     pub fn set_camera(&self, camera: Preference) {
         self.set_config(Config { camera, ..self.config() });
@@ -58,7 +65,8 @@ impl Capture {
     pub fn next_camera(&self) -> Option<String> {
         let (camera, in_use) = {
             let orders = self.control.lock();
-            if orders.config.kind != Kind::Camera {
+            // While private no camera is opened, not even to ask what it is.
+            if orders.config.kind != Kind::Camera || orders.wanted.private {
                 return None;
             }
             (orders.config.camera.clone(), orders.in_use.clone())
@@ -94,6 +102,8 @@ impl Drop for Capture {
 pub(super) struct Control {
     orders: Mutex<Orders>,
     changed: Condvar,
+    /// Whether the lens is looked at.
+    blurs: AtomicBool,
     pub watchdog: Arc<Watchdog>,
 }
 
@@ -118,9 +128,14 @@ pub(super) struct Wanted {
 }
 
 impl Control {
-    pub fn new(config: Arc<Config>, watchdog: Arc<Watchdog>) -> Self {
-        let orders = Orders { wanted: Wanted::default(), config, chosen: None, in_use: None };
-        Self { orders: Mutex::new(orders), changed: Condvar::new(), watchdog }
+    pub fn new(config: Arc<Config>, begin: Begin, watchdog: Arc<Watchdog>) -> Self {
+        let wanted = Wanted { private: begin.private, ..Wanted::default() };
+        let orders = Orders { wanted, config, chosen: None, in_use: None };
+        Self { orders: Mutex::new(orders), changed: Condvar::new(), blurs: AtomicBool::new(begin.blurs), watchdog }
+    }
+
+    pub fn blurs(&self) -> bool {
+        self.blurs.load(Relaxed)
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Orders> {

@@ -203,6 +203,7 @@ impl H264 {
                 keyframe: false,
                 captured: Some(Instant::now()),
                 number: 0,
+                era: 0,
                 dependency: None,
             };
             match self.decoder.decode(&unit, pool) {

@@ -4,12 +4,13 @@ use super::camera::Camera;
 use super::cameras::{self, CameraInfo};
 use super::control::{Capture, Control, Wanted};
 use super::failback::Failback;
+use super::lens::{Lens, Veil};
 use super::pattern::Pattern;
 use super::scene::Scene;
 use super::selection::Selection;
 use super::watchdog::Watchdog;
 use super::{Config, Error, File, Kind, Source};
-use crate::media::{Frame, Pool, TimeCode, Waker, mailbox};
+use crate::media::{Era, Frame, Pool, TimeCode, Waker, mailbox};
 use crate::ops::{CameraState, Figures};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,13 +32,23 @@ pub struct Outputs {
     pub self_view: mailbox::Sender<Arc<Frame>>,
     /// Called for each picture, once it is in the mailboxes.
     pub waker: Waker,
+    /// The era of our own pictures. What was captured in an earlier one is not passed on.
+    pub era: Era,
 }
 
-/// Starts the capture thread. `config` is taken as checked; `site` is drawn into the test pattern; `on_state` is called on the
-/// capture thread whenever the state changes, and must not block.
+/// What is to be from the very first moment on.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    /// Privacy: nothing is opened.
+    pub private: bool,
+    /// Whether a camera's pictures are blurred while its lens seems covered.
+    pub blurs: bool,
+}
+
+/// [`start_with`], open and looking at the lens.
 ///
 /// # Errors
-/// Only if the system gives no thread. A missing camera is a state, not an error.
+/// As there.
 pub fn start(
     config: Config,
     site: String,
@@ -45,9 +56,25 @@ pub fn start(
     figures: Arc<Figures>,
     on_state: Box<dyn Fn(CameraState) + Send>,
 ) -> Result<Capture, Error> {
+    start_with(config, site, outputs, figures, on_state, Begin { private: false, blurs: true })
+}
+
+/// Starts the capture thread. `config` is taken as checked; `site` is drawn into the test pattern; `on_state` is called on the
+/// capture thread whenever the state changes, and must not block.
+///
+/// # Errors
+/// Only if the system gives no thread. A missing camera is a state, not an error.
+pub fn start_with(
+    config: Config,
+    site: String,
+    outputs: Outputs,
+    figures: Arc<Figures>,
+    on_state: Box<dyn Fn(CameraState) + Send>,
+    begin: Begin,
+) -> Result<Capture, Error> {
     let watchdog = Arc::new(Watchdog::start()?);
     let config = Arc::new(config);
-    let control = Arc::new(Control::new(Arc::clone(&config), watchdog));
+    let control = Arc::new(Control::new(Arc::clone(&config), begin, watchdog));
     let run = Run {
         config,
         site,
@@ -60,6 +87,10 @@ pub fn start(
         selection: Selection::default(),
         failback: Failback::default(),
         seen: (Vec::new(), Vec::new()),
+        lens: Lens::default(),
+        veil: Veil::default(),
+        covered: false,
+        looked_at: String::new(),
     };
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || run.run())?;
     Ok(Capture { control, thread: Some(thread) })
@@ -78,6 +109,11 @@ struct Run {
     failback: Failback,
     /// The numbers of the video devices when they were last looked at, and what they were: looking opens each of them.
     seen: (Vec<u32>, Vec<CameraInfo>),
+    lens: Lens,
+    veil: Veil,
+    covered: bool,
+    /// The source whose pictures the lens has seen so far.
+    looked_at: String,
 }
 
 impl Run {
@@ -91,6 +127,8 @@ impl Run {
                 return;
             }
             if wanted.private {
+                // Whoever presses the key twice also makes the lens forget what it took for usual.
+                self.looked_at.clear();
                 self.report(CameraState::Private);
                 self.control.wait(wanted, Duration::MAX);
                 continue;
@@ -112,8 +150,24 @@ impl Run {
 
     /// From opening the source to its end, or until something else is wanted.
     fn session(&mut self, wanted: Wanted) -> Result<(), Error> {
-        let mut source = self.open()?;
+        // Before anything is opened: privacy that begins from here on ends the era of what is captured.
+        self.pool.set_era(self.outputs.era.now());
+        let source = self.open();
+        self.figures.outgoing.camera_open.set(u64::from(self.config.kind == Kind::Camera && source.is_ok()));
+        let ended = source.and_then(|source| self.pass_on(source, wanted));
+        // Dropped, and with it the device closed.
+        self.figures.outgoing.camera_open.set(0);
+        ended
+    }
+
+    /// Passes the source's pictures on until it ends or something else is wanted.
+    fn pass_on(&mut self, mut source: Box<dyn Source>, wanted: Wanted) -> Result<(), Error> {
         self.figures.outgoing.source_opens.one();
+        let description = source.describe();
+        self.covered &= self.looked_at == description;
+        if self.looked_at != description {
+            (self.lens, self.looked_at) = (Lens::default(), description.clone());
+        }
         let mut gaps = Gaps { period: source.period(), last: None };
         let (mut first, mut last_whole) = (true, Instant::now());
         while self.control.wanted() == wanted {
@@ -123,11 +177,14 @@ impl Run {
                     self.figures.pulse.capture.one();
                     let missed = gaps.missed(frame.captured.unwrap_or(last_whole));
                     self.figures.outgoing.capture_missed.add(missed);
+                    let was_covered = self.covered;
                     self.deliver(frame);
+                    if first || was_covered != self.covered {
+                        self.tell(&description, was_covered);
+                    }
                     if first {
                         first = false;
                         self.selection.delivered();
-                        self.report(CameraState::Running { description: source.describe() });
                     }
                 }
                 Err(Error::Damaged(cause)) => {
@@ -156,6 +213,16 @@ impl Run {
         Ok(())
     }
 
+    /// Pictures come, and what they show.
+    fn tell(&mut self, description: &str, was_covered: bool) {
+        let description = description.to_owned();
+        if !self.covered {
+            return self.report(CameraState::Running { description });
+        }
+        self.figures.outgoing.covers.add(u64::from(!was_covered));
+        self.report(CameraState::Covered { description });
+    }
+
     /// Whether a camera that is preferred to the one in use is to be taken now, see [`Failback`].
     fn goes_to_a_better_camera(&mut self, now: Instant) -> bool {
         if self.config.kind != Kind::Camera || !self.failback.is_due(now) {
@@ -174,7 +241,22 @@ impl Run {
     }
 
     fn deliver(&mut self, frame: Arc<Frame>) {
+        if !self.outputs.era.holds(frame.era) {
+            // Privacy began while it was on its way.
+            return;
+        }
         let mut frame = frame;
+        self.covered = self.config.kind == Kind::Camera
+            && self.control.blurs()
+            && self.lens.is_covered(&frame, frame.captured.unwrap_or_else(Instant::now));
+        if self.covered {
+            let veil = &mut self.veil;
+            match self.pool.amend(frame, |frame| veil.draw(frame)) {
+                Some(blurred) => frame = blurred,
+                None => return self.figures.outgoing.dropped_before_encode.one(),
+            }
+            self.figures.outgoing.blurred.one();
+        }
         if self.config.time_code {
             let code = TimeCode::now(frame.number);
             match self.pool.amend(frame, |frame| code.draw(frame)) {
@@ -231,6 +313,9 @@ impl Run {
         match &state {
             CameraState::Starting => tracing::debug!("opening the source"),
             CameraState::Running { description } => tracing::info!(source = description, "pictures come"),
+            CameraState::Covered { .. } => {
+                tracing::info!("the lens seems covered, or it is dark: pictures are blurred")
+            }
             CameraState::Missing { reason } => tracing::warn!("no pictures: {reason}"),
             CameraState::Private => tracing::info!("the source is switched off for privacy"),
         }
@@ -281,7 +366,8 @@ mod tests {
 
     fn begin(config: Config) -> Setup {
         let ((encode_out, encode), (self_view_out, self_view)) = (mailbox::mailbox(), mailbox::mailbox());
-        let outputs = Outputs { encode: encode_out, self_view: self_view_out, waker: Waker::new() };
+        let outputs =
+            Outputs { encode: encode_out, self_view: self_view_out, waker: Waker::new(), era: Era::default() };
         let ((state_out, states), figures) = (unbounded(), Arc::new(Figures::default()));
         let on_state = Box::new(move |state| drop(state_out.send(state)));
         let capture = start(config, "Here".into(), outputs, Arc::clone(&figures), on_state).unwrap();

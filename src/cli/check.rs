@@ -135,7 +135,7 @@ fn pairing(config: &Config, identity: Option<&Identity>) -> Finding {
 /// Opens the source for real and waits for its first picture.
 fn source(config: &Config) -> Finding {
     let ((encode, encode_out), (self_view, self_view_out)) = (mailbox::mailbox(), mailbox::mailbox());
-    let outputs = Outputs { encode, self_view, waker: Waker::new() };
+    let outputs = Outputs { encode, self_view, waker: Waker::new(), era: Default::default() };
     let (states, state) = std::sync::mpsc::channel();
     let on_state = Box::new(move |state| {
         // Nobody listens any more once a verdict is found.
@@ -151,7 +151,7 @@ fn source(config: &Config) -> Finding {
     let mut finding = Bad(format!("no picture within {} s", SOURCE.as_secs()));
     while let Ok(state) = state.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         match state {
-            CameraState::Running { description } => {
+            CameraState::Running { description } | CameraState::Covered { description } => {
                 finding = Good(description);
                 break;
             }

@@ -37,6 +37,8 @@ pub struct AccessUnit {
     pub captured: Option<Instant>,
     /// The frame's number at its source, or a count of received access units from 1.
     pub number: u64,
+    /// The era that the picture belongs to, see [`crate::media::Era`].
+    pub era: u64,
     /// What it refers to; `None` where that is not known (files, far ends of another version).
     pub dependency: Option<Dependency>,
 }

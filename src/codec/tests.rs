@@ -195,7 +195,7 @@ fn a_stream_that_asks_for_huge_pictures_is_refused_before_it_is_decoded() {
         bits.chunks(8).map(|byte| byte.iter().enumerate().fold(0u8, |sum, (n, bit)| sum | u8::from(*bit) << (7 - n))),
     );
     data.extend([0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84]);
-    let unit = AccessUnit { data: data.into(), keyframe: true, captured: None, number: 0, dependency: None };
+    let unit = AccessUnit { data: data.into(), keyframe: true, captured: None, number: 0, era: 0, dependency: None };
     let error = Decoder::new().decode(&unit, &mut Pool::new(1)).unwrap_err();
     assert_eq!(error, Error::Refused(sps::Error::TooLarge { width: 65536, height: 65536 }));
 }

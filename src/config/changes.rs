@@ -45,7 +45,7 @@ impl Change {
         let (section, key) = (self.section.as_str(), self.key.as_str());
         match section {
             _ if AT_NEXT_START.contains(&(section, key)) => Effect::NextStart,
-            "site" | "source" | "encode" | "display" | "hours" | "operator" => Effect::Now,
+            "site" | "source" | "privacy" | "encode" | "display" | "hours" | "operator" => Effect::Now,
             "log" if key == "level" => Effect::Now,
             "link" | "signaling" | "pairing" => Effect::Again,
             // Sockets and folders that are in use, and whatever else there may come to be.
@@ -82,9 +82,11 @@ mod tests {
     #[test]
     fn what_changes_needs_what() {
         type Case = (fn(&mut Config), &'static str, Effect);
-        let table: [Case; 22] = [
+        let table: [Case; 24] = [
             (|c| c.site.name = "Harbour".into(), "site.name", Effect::Now),
             (|c| c.source.fps = 25, "source.fps", Effect::Now),
+            (|c| c.privacy.covered_lens = false, "privacy.covered_lens", Effect::Now),
+            (|c| c.privacy.keys = vec!["F13".into()], "privacy.keys", Effect::Now),
             (|c| c.encode.bitrate_bps = 1_000_000, "encode.bitrate_bps", Effect::Now),
             (|c| c.encode.threads = 2, "encode.threads", Effect::NextStart),
             (|c| c.display.fit = crate::display::Fit::Contain, "display.fit", Effect::Now),

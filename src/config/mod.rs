@@ -18,7 +18,7 @@ pub use changes::{Change, Effect, changes};
 pub use error::{Error, Origin};
 pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
 pub use secrets::Secrets;
-pub use sections::{Data, Log, LogFormat, Site};
+pub use sections::{Data, Log, LogFormat, Privacy, Site};
 
 use crate::{capture, codec::encode, display, hours, link, operator, pairing, signaling, web};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,8 @@ sections! {
     signaling: signaling::Config,
     /// Whom this portal is paired with.
     pairing: pairing::Config,
+    /// What is not to be seen.
+    privacy: Privacy,
     /// The window.
     display: display::Config,
     /// When this place is open.

@@ -45,6 +45,37 @@ impl Data {
     }
 }
 
+/// Section `[privacy]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Privacy {
+    /// Blur the camera's pictures here and there while its lens is covered, pressed against, or something is held close to it.
+    /// Default: true.
+    pub covered_lens: bool,
+    /// Further keys that do what `P` does, for a button on a GPIO pin or on USB, by their names in the log (level debug): `F13`,
+    /// `Pause`, `xkb:0x1008ff8f`. At most 8. Default: none.
+    pub keys: Vec<String>,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self { covered_lens: true, keys: Vec::new() }
+    }
+}
+
+impl Privacy {
+    /// Checks the names. Which of them a keyboard has is not known before it is pressed.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let is_name = |name: &String| (1..=32).contains(&name.chars().count()) && !name.contains(char::is_whitespace);
+        let problem = match self.keys.iter().find(|name| !is_name(name)) {
+            Some(name) => format!("`{name}` is no name of a key: F13, Pause, xkb:0x1008ff8f, or the letter on it"),
+            None if self.keys.len() > 8 => format!("{} keys: at most 8", self.keys.len()),
+            None => return Ok(()),
+        };
+        Err(Invalid { key: "keys", problem })
+    }
+}
+
 /// Section `[log]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -13,7 +13,7 @@ use super::wake::{HandedOver, WakePlugin};
 use super::window::WindowPlugin;
 use super::witness::{self, Alarm, Outputs};
 use super::{Config, Error, Live, Remedies, xlib};
-use crate::media::{Frame, Waker, mailbox};
+use crate::media::{Eras, Frame, Waker, mailbox};
 use crate::ops::{Command, Figures, View};
 use bevy::app::{
     PanicHandlerPlugin, TaskPoolOptions, TaskPoolPlugin, TaskPoolThreadAssignmentPolicy, TerminalCtrlCHandlerPlugin,
@@ -42,6 +42,8 @@ pub struct Inputs {
     pub view: tokio::sync::watch::Receiver<View>,
     /// What is counted, and shown on the info overlay.
     pub figures: Arc<Figures>,
+    /// Pictures of an earlier era are not shown.
+    pub eras: Eras,
     /// Where keys that concern the portal go. Full: the key is lost.
     pub commands: crossbeam_channel::Sender<Command>,
     /// Connected to the display when it runs.
@@ -111,8 +113,8 @@ pub(super) fn assemble(
 ) -> App {
     let handed_over = HandedOver::default();
     let wake = WakePlugin::new(&inputs, handed_over.clone());
-    let Inputs { remote, self_view, view, figures, commands, live, stop, remedies, .. } = inputs;
-    let feed = Feed { remote, self_view, view: view.clone(), figures: figures.clone(), handed_over };
+    let Inputs { remote, self_view, view, figures, eras, commands, live, stop, remedies, .. } = inputs;
+    let feed = Feed { remote, self_view, view: view.clone(), figures: figures.clone(), eras, handed_over };
     let overlays = Overlays::new(config.overlays, config.self_view);
 
     let mut app = App::new();

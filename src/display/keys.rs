@@ -6,7 +6,7 @@ use super::window::Fullscreen;
 use crate::operator::{Entered, Lock};
 use crate::ops::{self, Slate};
 use bevy::input::ButtonState;
-use bevy::input::keyboard::{Key, KeyboardInput};
+use bevy::input::keyboard::{Key, KeyboardInput, NativeKey};
 use bevy::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,16 @@ pub fn action(key: &Key, control: bool) -> Option<Action> {
         ("s", false) => Some(Action::Settings),
         ("?", false) => Some(Action::Help),
         _ => None,
+    }
+}
+
+/// The name of a key, as the configuration and the log have it: what is printed on it, what the system calls it (`F13`, `Pause`), or the
+/// number of its symbol where it has no other name (X11's keysym: `xkb:0x1008ff8f`; buttons on pins often have only that).
+fn name(key: &Key) -> String {
+    match key {
+        Key::Character(character) => character.to_string(),
+        Key::Unidentified(NativeKey::Xkb(symbol)) => format!("xkb:{symbol:#x}"),
+        other => format!("{other:?}"),
     }
 }
 
@@ -148,6 +158,15 @@ fn listen(
             continue;
         }
         overlays.touch();
+        let name = name(&input.logical_key);
+        if live.0.privacy_keys.iter().any(|key| key.eq_ignore_ascii_case(&name)) {
+            // A button of its own: it works wherever somebody is on the screen.
+            if !input.repeat {
+                operator.ask(Action::Privacy, shown.0.slate, now, &mut asked);
+            }
+            continue;
+        }
+        tracing::debug!(key = name, "key");
         if overlays.settings() {
             // A key that is held down goes on there: arrows, and the taking away of characters.
             match press(&input.logical_key, control).map(|press| operator.page.press(press, &live.0)) {
@@ -243,7 +262,10 @@ fn act(
         match action {
             Action::Reconnect => commands.send(ops::Command::Reconnect),
             Action::Privacy => commands.send(ops::Command::TogglePrivacy),
-            Action::NextCamera => commands.send(ops::Command::NextCamera),
+            Action::NextCamera => {
+                overlays.ask_camera(Instant::now());
+                commands.send(ops::Command::NextCamera);
+            }
             Action::Fullscreen => fullscreen.toggle(),
             Action::SelfView => overlays.toggle_self_view(),
             Action::Info => overlays.toggle_info(),
@@ -299,7 +321,14 @@ mod tests {
         assert_eq!(press("?", false), Some(Action::Help));
         assert_eq!(press("q", true), Some(Action::Quit));
         assert_eq!(press("q", false), None, "nobody quits a kiosk with one key");
+        assert_eq!(press("c", true), None, "nobody copies from a kiosk");
         assert_eq!(press("r", true), None);
         assert_eq!(action(&Key::Escape, false), Some(Action::CloseOverlays));
+    }
+
+    #[test]
+    fn keys_have_the_names_that_the_manual_says() {
+        let names = [Key::F13, Key::Pause, Key::Character("y".into()), Key::Unidentified(NativeKey::Xkb(0x1008_ff8f))];
+        assert_eq!(names.map(|key| name(&key)), ["F13", "Pause", "y", "xkb:0x1008ff8f"]);
     }
 }

@@ -14,6 +14,8 @@ pub struct Live {
     pub time_zone: String,
     /// Who may use the keys.
     pub operator: operator::Config,
+    /// Names of further keys that do what `P` does.
+    pub privacy_keys: Vec<String>,
     /// The configured camera; empty for the first one that has pictures.
     pub camera: String,
     /// The cameras that there are, by their stable names, once somebody asked.

@@ -1,6 +1,6 @@
 //! Which pictures may be seen now: a pure policy that fails towards showing nothing.
 
-use crate::ops::{CameraState, Slate};
+use crate::ops::{CameraState, Slate, View};
 use std::time::{Duration, Instant};
 
 /// How long a picture stays on the screen without a newer one. After it, a picture is no view into another room but a photograph.
@@ -20,23 +20,18 @@ pub enum Stance {
     Refuse,
 }
 
-/// What this slate means for pictures that come nevertheless.
-pub fn stance(slate: Slate) -> Stance {
-    match slate {
+/// What this view's slate means for pictures that come nevertheless.
+pub fn stance(view: &View) -> Stance {
+    match view.slate {
+        _ if view.refuses() => Stance::Refuse,
         Slate::Hidden => Stance::Show,
-        Slate::Connecting | Slate::NoFarEnd | Slate::Paused => Stance::Await,
-        Slate::NotPaired
-        | Slate::FarCameraMissing
-        | Slate::FarPrivate
-        | Slate::FarOff
-        | Slate::Closed
-        | Slate::Private => Stance::Refuse,
+        _ => Stance::Await,
     }
 }
 
 /// Whether the far end's picture that came last, at `arrived`, may be seen at `now`.
-pub fn shows_remote(slate: Slate, arrived: Option<Instant>, now: Instant) -> bool {
-    let life = match stance(slate) {
+pub fn shows_remote(stance: Stance, arrived: Option<Instant>, now: Instant) -> bool {
+    let life = match stance {
         Stance::Show => LAST_RESORT,
         Stance::Await => PICTURE_LIFE,
         Stance::Refuse => return false,
@@ -46,13 +41,14 @@ pub fn shows_remote(slate: Slate, arrived: Option<Instant>, now: Instant) -> boo
 
 /// Whether one's own picture that came last, at `arrived`, may be seen at `now`.
 pub fn shows_self_view(slate: Slate, camera: &CameraState, arrived: Option<Instant>, now: Instant) -> bool {
-    let wanted = slate != Slate::Private && matches!(camera, CameraState::Running { .. } | CameraState::Starting);
+    let wanted = slate != Slate::Private && !matches!(camera, CameraState::Private | CameraState::Missing { .. });
     wanted && arrived.is_some_and(|arrived| now.saturating_duration_since(arrived) < PICTURE_LIFE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::FarCamera;
 
     #[test]
     fn a_private_slate_shows_no_picture_however_new() {
@@ -60,7 +56,8 @@ mod tests {
         for slate in
             [Slate::Private, Slate::Closed, Slate::FarPrivate, Slate::FarOff, Slate::FarCameraMissing, Slate::NotPaired]
         {
-            assert!(!shows_remote(slate, Some(now), now), "{slate:?}");
+            let stance = stance(&View { slate, ..View::default() });
+            assert!(!shows_remote(stance, Some(now), now), "{slate:?}");
         }
         let camera = CameraState::Running { description: String::new() };
         assert!(!shows_self_view(Slate::Private, &camera, Some(now), now));
@@ -73,11 +70,33 @@ mod tests {
         let came = Instant::now();
         let at = |ms| came + Duration::from_millis(ms);
         for slate in [Slate::Connecting, Slate::NoFarEnd, Slate::Paused] {
-            assert!(shows_remote(slate, Some(came), at(40)));
-            assert!(!shows_remote(slate, Some(came), at(1000)), "{slate:?}");
-            assert!(!shows_remote(slate, None, at(0)));
+            let stance = stance(&View { slate, ..View::default() });
+            assert!(shows_remote(stance, Some(came), at(40)));
+            assert!(!shows_remote(stance, Some(came), at(1000)), "{slate:?}");
+            assert!(!shows_remote(stance, None, at(0)));
         }
-        assert!(shows_remote(Slate::Hidden, Some(came), at(1500)));
-        assert!(!shows_remote(Slate::Hidden, Some(came), at(2000)), "even if the link is silent");
+        assert!(shows_remote(Stance::Show, Some(came), at(1500)));
+        assert!(!shows_remote(Stance::Show, Some(came), at(2000)), "even if the link is silent");
+    }
+
+    /// The picture that comes first takes the slate away: if it were refused, the slate would stay until the link worries.
+    #[test]
+    fn a_far_end_that_is_no_longer_private_is_waited_for() {
+        for slate in [Slate::FarPrivate, Slate::FarCameraMissing, Slate::Closed] {
+            for (far_camera, expected) in [
+                (FarCamera::Private, Stance::Refuse),
+                (FarCamera::Missing, Stance::Refuse),
+                (FarCamera::Closed, Stance::Refuse),
+                (FarCamera::Unknown, Stance::Refuse),
+                (FarCamera::Running, Stance::Await),
+                (FarCamera::Covered, Stance::Await),
+            ] {
+                assert_eq!(
+                    stance(&View { slate, far_camera, ..View::default() }),
+                    expected,
+                    "{slate:?} {far_camera:?}"
+                );
+            }
+        }
     }
 }

@@ -193,6 +193,7 @@ fn inside_a_window() {
         self_view,
         view,
         figures: Arc::new(Figures::new(Instant::now())),
+        eras: Default::default(),
         commands,
         waker: Waker::new(),
         live: tokio::sync::watch::channel(live).1,

@@ -37,8 +37,9 @@ pub fn words(view: &View) -> Option<Words> {
             (format!("{them} is out of reach"), "We keep looking. The picture comes back by itself.".to_owned())
         }
         Slate::FarCameraMissing => (
-            format!("{them} has no camera"),
-            "The connection stands. The picture comes when their camera does.".to_owned(),
+            format!("{them}: no picture"),
+            "Their camera gives none at the moment. The connection stands; the picture comes back by itself."
+                .to_owned(),
         ),
         Slate::FarPrivate => {
             (format!("{them} is private"), "They have switched their camera off for a while.".to_owned())

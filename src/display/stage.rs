@@ -16,7 +16,7 @@ use super::surface::{Acquired, Surface};
 use super::wake::{HandedOver, SLATE_STEP};
 use super::wear::{self, Look, Wear};
 use super::{Brightness, self_view, slates};
-use crate::media::{Frame, mailbox};
+use crate::media::{Eras, Frame, is_stale, mailbox};
 use crate::ops::{CameraState, Figures, Slate, View};
 use bevy::prelude::*;
 use bevy::render::render_asset::RenderAssets;
@@ -40,6 +40,8 @@ pub struct Feed {
     pub view: tokio::sync::watch::Receiver<View>,
     /// Presented pictures are counted here.
     pub figures: Arc<Figures>,
+    /// Pictures of an earlier era are not shown.
+    pub eras: Eras,
     /// When the far end's newest picture was handed over.
     pub handed_over: HandedOver,
 }
@@ -204,13 +206,20 @@ fn show(
         return;
     }
     stage.redraw |= wanted.repainted;
-    let Some((slate, camera)) = stage.take_pictures(device, &queue, wanted.self_view) else { return };
+    let Some(Seen { slate, stance, camera }) = stage.take_pictures(device, &queue, wanted.self_view) else { return };
     let now = Instant::now();
-    let visible = stage.visible(slate, &camera, wanted.self_view, now);
+    let visible = stage.visible((slate, stance), &camera, wanted.self_view, now);
     if !stage.is_due(visible, now) {
         return;
     }
     stage.draw(device, &queue, &wanted, &images, slate, visible, now);
+}
+
+/// The view by which it was decided what may be seen.
+struct Seen {
+    slate: Slate,
+    stance: Stance,
+    camera: CameraState,
 }
 
 /// Which pictures are seen.
@@ -269,14 +278,8 @@ impl Stage {
         true
     }
 
-    /// Takes what is in the mailboxes and copies to the device what may be seen. Returns the slate and the camera's state that this was
-    /// decided by.
-    fn take_pictures(
-        &mut self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        self_view: bool,
-    ) -> Option<(Slate, CameraState)> {
+    /// Takes what is in the mailboxes and copies to the device what may be seen. Returns what this was decided by.
+    fn take_pictures(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, self_view: bool) -> Option<Seen> {
         let graphics = self.graphics.as_mut()?;
         let surface = &self.surface.as_ref()?.1;
         let rotation = self.config.rotation();
@@ -286,12 +289,15 @@ impl Stage {
         self.redraw |= look != self.look;
         self.look = look;
         let direct = (surface.takes_copies() && rotation == Rotation::None).then_some(surface.format());
-        let (slate, camera) = {
+        let seen = {
             let view = self.feed.view.borrow();
-            (view.slate, view.camera.clone())
+            Seen { slate: view.slate, stance: privacy::stance(&view), camera: view.camera.clone() }
         };
-        let frame = self.feed.remote.take();
-        if privacy::stance(slate) == Stance::Refuse {
+        // A picture may have lain here for hours, if there was no window meanwhile.
+        let (eras, now) = (&self.feed.eras, Instant::now());
+        let fresh = |frame: &Arc<Frame>| !frame.captured.is_some_and(|captured| is_stale(captured, now));
+        let frame = self.feed.remote.take().filter(|frame| eras.far.holds(frame.era) && fresh(frame));
+        if seen.stance == Stance::Refuse {
             // Dropped with what was shown before: nobody will see either again.
             graphics.remote = Stream::default();
             self.pending = None;
@@ -306,8 +312,9 @@ impl Stage {
             self.feed.figures.upload_time.record(end.saturating_duration_since(start), end);
             self.pending = Some(Pending { captured, handed_over: self.feed.handed_over.at(), size });
         }
-        let own_private = slate == Slate::Private || camera == CameraState::Private;
-        let frame = self.feed.self_view.take();
+        let own_private = seen.slate == Slate::Private || seen.camera == CameraState::Private;
+        let eras = &self.feed.eras;
+        let frame = self.feed.self_view.take().filter(|frame| eras.own.holds(frame.era) && fresh(frame));
         if own_private || !self_view {
             graphics.own = Stream::default();
         } else if let Some(frame) = frame {
@@ -315,13 +322,19 @@ impl Stage {
             let room = Room { area, fit: super::Fit::Cover, direct: None, brightness: 1.0 };
             graphics.own.put(&graphics.painter, device, queue, frame, room);
         }
-        Some((slate, camera))
+        Some(seen)
     }
 
-    fn visible(&self, slate: Slate, camera: &CameraState, self_view: bool, now: Instant) -> Visible {
+    fn visible(
+        &self,
+        (slate, stance): (Slate, Stance),
+        camera: &CameraState,
+        self_view: bool,
+        now: Instant,
+    ) -> Visible {
         let arrived = |stream: fn(&Graphics) -> &Stream| self.graphics.as_ref().and_then(|all| stream(all).arrived);
         Visible {
-            remote: privacy::shows_remote(slate, arrived(|all| &all.remote), now),
+            remote: privacy::shows_remote(stance, arrived(|all| &all.remote), now),
             own: self_view && privacy::shows_self_view(slate, camera, arrived(|all| &all.own), now),
         }
     }

@@ -7,7 +7,7 @@ use super::loss::Failure;
 use super::server::{Found, Server};
 use super::witness::{Alarm, Outputs};
 use super::{Config, Inputs, Remedies};
-use crate::media::{Exhausted, Format, Pool, Size, Waker, mailbox};
+use crate::media::{Eras, Exhausted, Format, Pool, Size, Waker, mailbox};
 use crate::ops::{Figures, Slate, View};
 use bevy::prelude::*;
 use bevy::render::renderer::RenderDevice;
@@ -122,12 +122,13 @@ fn inside_a_window() {
     let (own_in, self_view) = mailbox::mailbox();
     let (view_in, view) = tokio::sync::watch::channel(View { slate: Slate::Connecting, ..View::default() });
     let (commands, _orders) = crossbeam_channel::bounded(4);
-    let (waker, stop) = (Waker::new(), Arc::new(AtomicBool::new(false)));
+    let (waker, stop, eras) = (Waker::new(), Arc::new(AtomicBool::new(false)), Eras::default());
     let inputs = Inputs {
         remote,
         self_view,
         view,
         figures: figures.clone(),
+        eras: eras.clone(),
         commands,
         waker: waker.clone(),
         live: tokio::sync::watch::channel(super::Live { site: "test".to_owned(), ..Default::default() }).1,
@@ -154,6 +155,7 @@ fn inside_a_window() {
             let made = pool.fill(Format::i420(size), |frame| {
                 frame.data_mut().fill(128);
                 frame.captured = Some(Instant::now());
+                frame.era = eras.far.now();
                 Ok::<_, Exhausted>(())
             });
             let Ok((frame, ())) = made else { continue };

@@ -21,7 +21,9 @@ pub(super) enum Message {
     Presence {
         /// The name of the speaker's place, for people.
         site: String,
-        /// The speaker's camera. What older versions do not know is written as the nearest that they do.
+        /// The speaker's camera. What older versions do not know is written as the nearest that they do; what we do not know is read as
+        /// unknown.
+        #[serde(deserialize_with = "or_unknown")]
         camera: FarCamera,
         /// The same exactly, where `camera` is not; only on the wire.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_understood")]
@@ -88,6 +90,11 @@ impl Message {
     }
 }
 
+/// The same, and `Unknown` in its place.
+fn or_unknown<'de, D: Deserializer<'de>>(from: D) -> Result<FarCamera, D::Error> {
+    if_understood(from).map(Option::unwrap_or_default)
+}
+
 /// A site's name that can be shown: short, without control characters.
 fn clean(site: &str) -> String {
     let shown: String = site.chars().filter(|c| !c.is_control()).take(MAX_SITE_CHARS).collect();
@@ -103,6 +110,7 @@ mod tests {
     fn there_and_back() {
         for message in [
             Message::presence("Oslo, entrée", FarCamera::Private, None),
+            Message::presence("Oslo", FarCamera::Covered, None),
             Message::presence("Oslo", FarCamera::Closed, Some(serde_json::from_str("[[1,2,3600]]").unwrap())),
             Message::Ping { sent_us: u64::MAX },
             Message::Pong { ping_us: 1, received_us: 2, sent_us: 3 },
@@ -128,6 +136,10 @@ mod tests {
         let newer =
             r#"{"type":"presence","site":"Oslo","camera":"private","exactly":"asleep","hours":"soon","mood":1}"#;
         assert_eq!(Message::read(newer.as_bytes()), Some(Message::presence("Oslo", FarCamera::Private, None)));
+        let covered = Message::presence("Oslo", FarCamera::Covered, None).write();
+        assert!(covered.contains(r#""camera":"running","exactly":"covered""#), "{covered}");
+        let strange = r#"{"type":"presence","site":"Oslo","camera":"upside_down"}"#;
+        assert_eq!(Message::read(strange.as_bytes()), Some(Message::presence("Oslo", FarCamera::Unknown, None)));
         let older = r#"{"type":"presence","site":"Oslo","camera":"running"}"#;
         assert_eq!(Message::read(older.as_bytes()), Some(Message::presence("Oslo", FarCamera::Running, None)));
     }

@@ -11,7 +11,7 @@ use super::peer::{Setup, Shared};
 use super::reception::Reception;
 use super::{capture_time, dependency};
 use crate::codec::AccessUnit;
-use crate::media;
+use crate::media::{self, Era};
 use crossbeam_channel::{Sender, TrySendError};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
@@ -30,13 +30,14 @@ const RETRY: Duration = Duration::from_millis(2);
 /// Where access units of all connections end. A newer one takes over with its first keyframe.
 pub(super) struct Delivery {
     units: Sender<AccessUnit>,
+    era: Era,
     newest: AtomicU64,
     number: AtomicU64,
 }
 
 impl Delivery {
-    pub fn new(units: Sender<AccessUnit>) -> Self {
-        Self { units, newest: AtomicU64::new(0), number: AtomicU64::new(0) }
+    pub fn new(units: Sender<AccessUnit>, era: Era) -> Self {
+        Self { units, era, newest: AtomicU64::new(0), number: AtomicU64::new(0) }
     }
 
     /// Whether a unit of the connection `id` is still wanted. What comes through an older one than the newest is not.
@@ -129,6 +130,7 @@ impl Incoming {
                 keyframe: unit.keyframe,
                 captured: unit.captured.and_then(|far| shared.local_time(far)),
                 number: delivery.next_number(),
+                era: delivery.era.now(),
                 dependency: unit.dependency,
             };
             let old = unit.captured.is_some_and(|captured| media::is_stale(captured, now));

@@ -94,7 +94,7 @@ pub use status::Status;
 
 use crate::codec::AccessUnit;
 use crate::hours::Announced;
-use crate::media::PortalClock;
+use crate::media::{Eras, PortalClock};
 use crate::ops::{FarCamera, Figures, LinkState, Slate};
 use crate::pairing::{Fingerprint, Identity};
 use crate::signaling;
@@ -173,6 +173,8 @@ pub struct Ports {
     pub figures: Arc<Figures>,
     /// Relates this machine's monotonic clock to what is sent.
     pub clock: PortalClock,
+    /// Our own pictures are sent only while their era holds; the far end's are stamped with the present one as they come.
+    pub eras: Eras,
 }
 
 /// What the rest of the portal may want of the link.

@@ -4,7 +4,7 @@ use super::dependency;
 use super::interceptors::backlog::Backlog;
 use super::packetizer::{Packetizer, Stream};
 use crate::codec::AccessUnit;
-use crate::media::PortalClock;
+use crate::media::{Era, PortalClock};
 use crate::ops::Figures;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -25,12 +25,14 @@ pub(super) struct Path {
     pub backlog: Arc<Backlog>,
 }
 
-/// Sends until the encoder's queue ends. Without a path, and on a new one until a keyframe comes, units are dropped and counted.
+/// Sends until the encoder's queue ends. Without a path, and on a new one until a keyframe comes, units are dropped and counted; so are
+/// those of an era that is over.
 /// When the network is behind, nothing is taken out of the encoder's queue, and the encoder is told to leave pictures out (`on_held`).
 pub(super) async fn run(
     mut units: mpsc::Receiver<AccessUnit>,
     paths: watch::Receiver<Option<Path>>,
     on_held: Arc<dyn Fn(bool) + Send + Sync>,
+    era: Era,
     figures: Arc<Figures>,
     clock: PortalClock,
 ) {
@@ -44,7 +46,9 @@ pub(super) async fn run(
         }
         on_held(false);
         let Some(unit) = units.recv().await else { break };
-        let Some(path) = paths.borrow().clone() else {
+        // Also what was taken before our privacy began and is encoded only now that it has ended.
+        let path = paths.borrow().clone().filter(|_| era.holds(unit.era));
+        let Some(path) = path else {
             started = false;
             figures.outgoing.dropped_before_send.one();
             continue;

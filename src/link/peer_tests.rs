@@ -48,7 +48,7 @@ fn end(identity: &Identity, pinned: Fingerprint) -> End {
             heard.store(number, std::sync::atomic::Ordering::Relaxed);
         }),
         on_target_bps: Arc::new(|_| {}),
-        delivery: Arc::new(Delivery::new(units_in)),
+        delivery: Arc::new(Delivery::new(units_in, Default::default())),
         events: events_in,
     };
     End { setup: Arc::new(setup), events, units, keyframes, decoded }

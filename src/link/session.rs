@@ -94,7 +94,8 @@ impl Session {
         let mut signals = std::mem::replace(&mut ports.signaling.1, no_events);
         // Ends with this task, however that ends.
         let mut sending = JoinSet::new();
-        sending.spawn(outgoing::run(units, paths_out, ports.on_held.clone(), setup.figures.clone(), setup.clock));
+        let era = ports.eras.own.clone();
+        sending.spawn(outgoing::run(units, paths_out, ports.on_held.clone(), era, setup.figures.clone(), setup.clock));
         let now = Instant::now();
         let mut session = Self {
             machine: Machine::new(role, rand::random, now),
@@ -483,5 +484,5 @@ impl Session {
 
 /// The delivery of all attempts to one decoder.
 pub(super) fn delivery(ports: &Ports) -> Arc<Delivery> {
-    Arc::new(Delivery::new(ports.units_in.clone()))
+    Arc::new(Delivery::new(ports.units_in.clone(), ports.eras.far.clone()))
 }

@@ -131,12 +131,14 @@ pub struct Frame {
     /// When the picture was taken, on this machine's monotonic clock. For a picture from the far end: its capture time carried
     /// over to our clock, `None` as long as the clocks are not yet related.
     pub captured: Option<Instant>,
+    /// The era that it belongs to, see [`super::Era`].
+    pub era: u64,
     data: Vec<u8>,
 }
 
 impl Frame {
     pub(super) fn empty() -> Self {
-        Self { format: Format::i420(Size::new(0, 0)), number: 0, captured: None, data: Vec::new() }
+        Self { format: Format::i420(Size::new(0, 0)), number: 0, captured: None, era: 0, data: Vec::new() }
     }
 
     /// Makes this buffer a picture of another format. Allocates only when it grows. The samples are whatever was there.
@@ -144,6 +146,7 @@ impl Frame {
         self.format = format;
         self.number = 0;
         self.captured = None;
+        self.era = 0;
         self.data.resize(format.bytes(), 0);
     }
 

@@ -3,8 +3,10 @@
 //! A [`Frame`] is one picture: planes of luma and chroma in a buffer that a [`Pool`] lends and takes back, the colour they are
 //! coded in, and the moment of capture. Raw frames pass between threads through a [`mailbox`], where the newest wins.
 
+pub mod blur;
 mod clock;
 pub mod convert;
+mod era;
 mod frame;
 pub mod jpeg;
 pub mod mailbox;
@@ -14,6 +16,7 @@ mod timecode;
 mod waker;
 
 pub use clock::PortalClock;
+pub use era::{Era, Eras};
 pub use frame::{Colour, Format, Frame, Layout, Matrix, Plane, Range, Size};
 pub use pool::{Exhausted, Pool};
 pub use timecode::TimeCode;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub struct Pool {
     frames: Vec<Arc<Frame>>,
     capacity: usize,
+    era: u64,
 }
 
 /// Every buffer of the pool is still held by somebody: the picture is lost, the next one may find room.
@@ -22,7 +23,12 @@ impl Pool {
     /// A pool of at most `capacity` buffers, made when first needed. A picture is typically held by the thread that fills it, a
     /// mailbox, and the thread that uses it: 4 per consumer is plenty.
     pub fn new(capacity: usize) -> Self {
-        Self { frames: Vec::with_capacity(capacity), capacity }
+        Self { frames: Vec::with_capacity(capacity), capacity, era: 0 }
+    }
+
+    /// The stamp ([`super::Era`]) of all pictures that are made from now on. At the beginning 0.
+    pub fn set_era(&mut self, era: u64) {
+        self.era = era;
     }
 
     /// Lends a buffer of this format to `fill`, which writes the samples, the number and the capture time. An error of `fill`
@@ -45,6 +51,7 @@ impl Pool {
         // The position above was found by get_mut, and only this thread can clone from the pool.
         let frame = Arc::get_mut(slot).ok_or(Exhausted)?;
         frame.reshape(format);
+        frame.era = self.era;
         let extra = fill(frame)?;
         Ok((Arc::clone(slot), extra))
     }
@@ -67,7 +74,7 @@ impl Pool {
     fn copy(&mut self, picture: &Frame, change: impl FnOnce(&mut Frame)) -> Option<Arc<Frame>> {
         let fill = |frame: &mut Frame| {
             frame.data_mut().copy_from_slice(picture.data());
-            (frame.number, frame.captured) = (picture.number, picture.captured);
+            (frame.number, frame.captured, frame.era) = (picture.number, picture.captured, picture.era);
             change(frame);
             Ok::<(), Exhausted>(())
         };

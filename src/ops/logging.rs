@@ -209,6 +209,7 @@ pub fn summary(snapshot: &Snapshot, view: &View) -> String {
     match &view.camera {
         CameraState::Starting => line += "; camera starting",
         CameraState::Running { .. } => {}
+        CameraState::Covered { .. } => line += "; camera covered",
         CameraState::Missing { reason } => {
             let _ = write!(line, "; no camera ({reason})");
         }

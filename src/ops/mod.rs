@@ -8,8 +8,10 @@ mod figures;
 mod freezes;
 pub mod logging;
 mod measure;
+mod notice;
 pub mod panics;
 mod path;
+mod privacy;
 mod process;
 pub mod pulse;
 mod quality;
@@ -24,7 +26,9 @@ pub use figures::{
     Sample, SizeReason, Snapshot, WatchdogFigures, WatchdogValues,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
+pub use notice::notice;
 pub use path::{CandidateKind, Path, Transport};
+pub use privacy::{Privacy, PrivacyState, open_devices};
 pub use process::{ProcessUsage, process_usage};
 pub use quality::{Quality, QualityChange};
 pub use terminal::{say, try_say};

@@ -48,6 +48,12 @@ pub enum CameraState {
         /// The source's name and format, for people.
         description: String,
     },
+    /// Pictures come, and nothing is to be seen in them: something is on the lens or close to it, or it is dark. They are blurred before they
+    /// are sent and shown.
+    Covered {
+        /// The source's name and format, for people.
+        description: String,
+    },
     /// No pictures; tried again all the time.
     Missing {
         /// Cause and remedy, for people.
@@ -66,6 +72,8 @@ pub enum FarCamera {
     Unknown,
     /// It has pictures.
     Running,
+    /// Its lens is covered, or it is dark there: its pictures come blurred.
+    Covered,
     /// It has none.
     Missing,
     /// Its operator switched it off.
@@ -76,12 +84,15 @@ pub enum FarCamera {
 
 impl FarCamera {
     /// Every one, for those who list or test them all.
-    pub const ALL: [Self; 5] = [Self::Unknown, Self::Running, Self::Missing, Self::Private, Self::Closed];
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Running, Self::Covered, Self::Missing, Self::Private, Self::Closed];
 
     /// The one that says nearly the same and that every version of this program knows.
     pub fn known_to_all(self) -> Self {
         match self {
             Self::Unknown | Self::Running | Self::Missing | Self::Private => self,
+            // Its pictures come, and are blurred already.
+            Self::Covered => Self::Running,
             Self::Closed => Self::Private,
         }
     }
@@ -100,7 +111,7 @@ pub enum Slate {
     NotPaired,
     /// The far end cannot be reached.
     NoFarEnd,
-    /// The far end is there, its camera is not.
+    /// The far end is there, and its camera gives no pictures: missing, stalled, in use elsewhere.
     FarCameraMissing,
     /// The far end's camera was switched off there.
     FarPrivate,
@@ -160,6 +171,21 @@ pub enum Value {
     Number(u16),
     /// On or off.
     Flag(bool),
+}
+
+impl View {
+    /// Whether no picture of the far end may be shown now, whatever comes: somebody does not want to be seen, or ended it. While its slate
+    /// stays after it said that its camera runs again, its pictures are waited for.
+    pub fn refuses(&self) -> bool {
+        let runs = matches!(self.far_camera, FarCamera::Running | FarCamera::Covered);
+        match self.slate {
+            Slate::Hidden | Slate::Connecting | Slate::NoFarEnd | Slate::Paused => false,
+            Slate::FarCameraMissing | Slate::FarPrivate => !runs,
+            // Whoever is closed says when it opens: we are then.
+            Slate::Closed => self.opening.is_some() || !runs,
+            Slate::NotPaired | Slate::FarOff | Slate::Private => true,
+        }
+    }
 }
 
 /// What a person at the kiosk may ask for.

@@ -1,7 +1,7 @@
 //! Puts together what link, camera and operator say into the one [`View`] that everybody reads.
 
 use crate::link;
-use crate::media::Waker;
+use crate::media::{Eras, Waker};
 use crate::ops::{CameraState, Figures, Slate, View};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -14,6 +14,7 @@ pub(super) struct Board {
     view: watch::Sender<View>,
     /// Told which slate there is: what stands still under one is not frozen.
     figures: Arc<Figures>,
+    eras: Eras,
     waker: Waker,
 }
 
@@ -35,15 +36,19 @@ const HANGS: &str =
     "the camera hangs: the system does not answer when asked for its pictures; unplug it and plug it in again";
 
 impl Board {
-    /// An empty board. `paired` says whether a far end is pinned: without one there is nothing to connect to.
-    pub(super) fn new(paired: bool, figures: Arc<Figures>, waker: Waker) -> Self {
+    /// An empty board. `paired` says whether a far end is pinned: without one there is nothing to connect to. `private`: the privacy key was
+    /// pressed before the program was started again.
+    pub(super) fn new(paired: bool, private: bool, figures: Arc<Figures>, eras: Eras, waker: Waker) -> Self {
         let link_slate = if paired { Slate::Connecting } else { Slate::NotPaired };
-        let view = View { slate: link_slate, ..View::default() };
+        let slate = if private { Slate::Private } else { link_slate };
+        let view = View { slate, ..View::default() };
         let camera = view.camera.clone();
-        let state = State { view: view.clone(), link_slate, private: false, closed: None, camera, source_hangs: false };
-        figures.shows(link_slate, Instant::now());
+        let state = State { view: view.clone(), link_slate, private, closed: None, camera, source_hangs: false };
+        let now = Instant::now();
+        figures.shows(slate, now);
+        figures.watches(&view, now);
         expect(&figures, &view);
-        Self { state: Mutex::new(state), view: watch::Sender::new(view), figures, waker }
+        Self { state: Mutex::new(state), view: watch::Sender::new(view), figures, eras, waker }
     }
 
     /// A reader's end.
@@ -80,13 +85,25 @@ impl Board {
 
     /// Outside opening hours, with what people are told of the next opening; or `None` while it is open.
     pub(super) fn closed(&self, closed: Option<String>) {
-        self.change(|state| state.closed = closed);
+        self.change(|state| {
+            if state.closed.is_some() != closed.is_some() {
+                self.eras.own.end();
+            }
+            state.closed = closed;
+        });
+    }
+
+    /// Whether privacy is on.
+    pub(super) fn is_private(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).private
     }
 
     /// Turns privacy on or off; returns whether it is on now.
     pub(super) fn toggle_private(&self) -> bool {
         let mut private = false;
         self.change(|state| {
+            // First of all: whatever was taken until now is over, wherever it is.
+            self.eras.own.end();
             state.private = !state.private;
             private = state.private;
         });
@@ -97,6 +114,7 @@ impl Board {
         // A panic inside a change is a bug; the view is whole all the same.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
+        let refused = self.view.borrow().refuses();
         state.view.camera = match &state.camera {
             camera if !state.source_hangs || *camera == CameraState::Private => camera.clone(),
             _ => CameraState::Missing { reason: HANGS.into() },
@@ -108,6 +126,10 @@ impl Board {
             _ => state.link_slate,
         };
         state.view.opening = state.closed.clone();
+        // Both ways: what came until now was for other eyes, and what came meanwhile was for none.
+        if state.view.refuses() != refused {
+            self.eras.far.end();
+        }
         let changed = self.view.send_if_modified(|view| {
             let changed = *view != state.view;
             if changed {
@@ -116,7 +138,9 @@ impl Board {
             changed
         });
         if changed {
-            self.figures.shows(state.view.slate, Instant::now());
+            let now = Instant::now();
+            self.figures.shows(state.view.slate, now);
+            self.figures.watches(&state.view, now);
             expect(&self.figures, &state.view);
             self.waker.wake();
         }
@@ -149,7 +173,7 @@ mod tests {
 
     #[test]
     fn privacy_hides_the_far_end_whatever_the_link_says() {
-        let board = Board::new(true, Arc::default(), Waker::new());
+        let board = Board::new(true, false, Arc::default(), Eras::default(), Waker::new());
         let view = board.subscribe();
         board.link(live());
         assert_eq!(view.borrow().slate, Slate::Hidden);
@@ -160,14 +184,53 @@ mod tests {
         assert_eq!(view.borrow().slate, Slate::Hidden);
     }
 
+    /// Whatever is under way when somebody does not want to be seen is not seen when he does again.
+    #[test]
+    fn each_refusal_ends_an_era_at_its_beginning_and_at_its_end() {
+        let eras = Eras::default();
+        let board = Board::new(true, false, Arc::default(), eras.clone(), Waker::new());
+        let far = |camera, slate| board.link(link::Status { far_camera: camera, slate, ..live() });
+        far(FarCamera::Running, Slate::Hidden);
+        let (own, far_stamp) = (eras.own.now(), eras.far.now());
+        far(FarCamera::Covered, Slate::Hidden);
+        far(FarCamera::Running, Slate::Paused);
+        far(FarCamera::Running, Slate::Hidden);
+        assert!(eras.far.holds(far_stamp), "a pause is no refusal");
+        far(FarCamera::Private, Slate::FarPrivate);
+        let meanwhile = eras.far.now();
+        assert!(!eras.far.holds(far_stamp));
+        // It runs again, its picture is still to come: what came meanwhile is not it.
+        far(FarCamera::Running, Slate::FarPrivate);
+        let (awaited, view) = (eras.far.now(), board.subscribe());
+        assert!(!eras.far.holds(meanwhile) && !view.borrow().refuses());
+        far(FarCamera::Running, Slate::Hidden);
+        assert!(eras.far.holds(awaited), "the first picture is the one that ends the slate");
+        assert!(eras.own.holds(own), "none of this is about our own");
+
+        board.toggle_private();
+        assert!(!eras.own.holds(own) && !eras.far.holds(awaited));
+        let private = (eras.own.now(), eras.far.now());
+        board.toggle_private();
+        assert!(!eras.own.holds(private.0) && !eras.far.holds(private.1));
+    }
+
+    #[test]
+    fn a_portal_that_was_private_begins_private() {
+        let board = Board::new(true, true, Arc::default(), Eras::default(), Waker::new());
+        board.link(live());
+        assert_eq!(board.subscribe().borrow().slate, Slate::Private);
+    }
+
     #[test]
     fn outside_opening_hours_nothing_is_seen_and_the_slate_says_when() {
-        let board = Board::new(true, Arc::default(), Waker::new());
+        let (eras, stamp) = (Eras::default(), Eras::default().own.now());
+        let board = Board::new(true, false, Arc::default(), eras.clone(), Waker::new());
         let view = board.subscribe();
         board.link(live());
         board.closed(Some("Opens Monday 08:00.".into()));
         board.link(live());
         assert_eq!(view.borrow().slate, Slate::Closed);
+        assert!(!eras.own.holds(stamp), "what was taken before is not sent when it opens");
         assert_eq!(view.borrow().opening.as_deref(), Some("Opens Monday 08:00."));
         assert!(board.toggle_private());
         assert_eq!(view.borrow().slate, Slate::Private);
@@ -178,6 +241,9 @@ mod tests {
 
     #[test]
     fn without_a_far_end_the_slate_says_so() {
-        assert_eq!(Board::new(false, Arc::default(), Waker::new()).subscribe().borrow().slate, Slate::NotPaired);
+        assert_eq!(
+            Board::new(false, false, Arc::default(), Eras::default(), Waker::new()).subscribe().borrow().slate,
+            Slate::NotPaired
+        );
     }
 }

@@ -24,6 +24,7 @@ impl Portal {
             self_view: self.self_view.clone(),
             view: self.board.subscribe(),
             figures: Arc::clone(&self.figures),
+            eras: self.eras.clone(),
             commands: self.commands.clone(),
             waker,
             live: self.live.clone(),

@@ -68,6 +68,7 @@ pub(super) fn live(config: &Config) -> Live {
         site: config.site.name.clone(),
         time_zone: config.hours.time_zone.clone(),
         operator: config.operator.clone(),
+        privacy_keys: config.privacy.keys.clone(),
         camera: camera(config),
         ..Live::default()
     }
@@ -167,6 +168,11 @@ impl Keeper {
         {
             capture.set_config(config.source.clone());
         }
+        if has("privacy")
+            && let Some(capture) = self.rooms.capture.upgrade()
+        {
+            capture.set_covered_lens(config.privacy.covered_lens);
+        }
         if has("encode") {
             // The lower one first, so that no more is made than may be sent.
             self.rooms.encoder.set_ceiling_bps(config.encode.bitrate_bps);
@@ -190,6 +196,7 @@ impl Keeper {
             live.site.clone_from(&config.site.name);
             live.time_zone.clone_from(&config.hours.time_zone);
             live.operator = config.operator.clone();
+            live.privacy_keys.clone_from(&config.privacy.keys);
             live.camera = camera(&config);
         });
         let again: Vec<_> = changes.iter().filter(|it| it.effect() == Effect::Again).map(Change::to_string).collect();

@@ -1,6 +1,7 @@
 //! Whether anything is captured, sent or shown at all: the privacy key and the opening hours, in one place.
 
 use super::Board;
+use super::privacy::Kept;
 use crate::capture::Capture;
 use crate::hours::Announced;
 use crate::link::Link;
@@ -13,6 +14,7 @@ pub(super) struct Shutter {
     link: Option<Arc<Link>>,
     /// Whoever owns it decides when it ends.
     capture: Weak<Capture>,
+    kept: Kept,
 }
 
 /// Why it is shut. Any one is enough.
@@ -23,9 +25,10 @@ struct Reasons {
 }
 
 impl Shutter {
-    /// An open one.
-    pub(super) fn new(board: Arc<Board>, link: Option<Arc<Link>>, capture: &Arc<Capture>) -> Self {
-        Self { reasons: Mutex::default(), board, link, capture: Arc::downgrade(capture) }
+    /// An open one, or a private one where the board is: all that it tells was told so from the start.
+    pub(super) fn new(board: Arc<Board>, link: Option<Arc<Link>>, capture: &Arc<Capture>, kept: Kept) -> Self {
+        let reasons = Reasons { private: board.is_private(), closed: false };
+        Self { reasons: Mutex::new(reasons), board, link, capture: Arc::downgrade(capture), kept }
     }
 
     /// The privacy key.
@@ -62,6 +65,10 @@ impl Shutter {
         }
         if let Some(capture) = self.capture.upgrade() {
             capture.set_private(reasons.private || reasons.closed);
+        }
+        if reasons.private != before.private {
+            // Last: it may wait for the disk.
+            self.kept.keep(reasons.private);
         }
     }
 }

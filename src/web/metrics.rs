@@ -94,10 +94,11 @@ impl Exposition {
         let camera = match &self.view.camera {
             CameraState::Starting => "starting",
             CameraState::Running { .. } => "running",
+            CameraState::Covered { .. } => "covered",
             CameraState::Missing { .. } => "missing",
             CameraState::Private => "private",
         };
-        let cameras = ["starting", "running", "missing", "private"].map(String::from);
+        let cameras = ["starting", "running", "covered", "missing", "private"].map(String::from);
         out.state("camera_state", "Our own camera", &cameras, camera)
     }
 }

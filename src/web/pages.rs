@@ -3,7 +3,7 @@
 use super::health::{Health, health};
 use super::metrics;
 use crate::ops::ending::{self, Ending};
-use crate::ops::{Figures, Snapshot, View, Words};
+use crate::ops::{Figures, Privacy, Snapshot, View, Words};
 use crate::pairing::Fingerprint;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -35,6 +35,8 @@ struct Status {
     /// What the overlay and the log say, for people who look.
     in_words: Words,
     view: View,
+    /// What becomes of our pictures, with what proves it.
+    privacy: Privacy,
     /// How the run before this one ended, if it is known.
     last_end: Option<&'static Ending>,
     figures: Snapshot,
@@ -55,14 +57,17 @@ pub fn router(sight: Sight) -> Router {
 
 async fn status(State(sight): State<Sight>) -> Response {
     let view = sight.view.borrow().clone();
-    let figures = sight.figures.snapshot(Instant::now());
+    let now = Instant::now();
+    let figures = sight.figures.snapshot(now);
+    let privacy = sight.figures.privacy(&view, now);
     let status = Status {
         program: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         fingerprint: sight.fingerprint,
-        health: health(&view),
+        health: health(&view, &privacy),
         in_words: Words::new(&figures, &view),
         view,
+        privacy,
         last_end: ending::last(),
         figures,
     };
@@ -70,7 +75,8 @@ async fn status(State(sight): State<Sight>) -> Response {
 }
 
 async fn healthy(State(sight): State<Sight>) -> Response {
-    let health = health(&sight.view.borrow());
+    let view = sight.view.borrow().clone();
+    let health = health(&view, &sight.figures.privacy(&view, Instant::now()));
     let (code, word) = if health.ok { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ok") };
     (code, [NO_STORE], format!("{word}: {}\n", health.reason)).into_response()
 }

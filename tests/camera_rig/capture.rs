@@ -3,35 +3,35 @@
 use super::rig::{INSIDE, USB, Usb, inside};
 use screen_portal::capture::{self, Capture, Config, Outputs};
 use screen_portal::media::{Colour, Frame, Plane, TimeCode, Waker, mailbox};
-use screen_portal::ops::{CameraState, Figures};
+use screen_portal::ops::{CameraState, Figures, open_devices};
 use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-struct Running {
-    capture: Capture,
+pub struct Running {
+    pub capture: Capture,
     frames: mailbox::Receiver<Arc<Frame>>,
     _self_view: mailbox::Receiver<Arc<Frame>>,
     states: crossbeam_channel::Receiver<CameraState>,
-    figures: Arc<Figures>,
+    pub figures: Arc<Figures>,
 }
 
-fn start(config: Config) -> Running {
+pub fn start(config: Config) -> Running {
     let ((encode, frames), (self_view, other)) = (mailbox::mailbox(), mailbox::mailbox());
     let ((tell, states), figures) = (crossbeam_channel::unbounded(), Arc::new(Figures::default()));
     let on_state = Box::new(move |state| {
         println!("state: {state:?}");
         let _ = tell.send(state);
     });
-    let outputs = Outputs { encode, self_view, waker: Waker::new() };
+    let outputs = Outputs { encode, self_view, waker: Waker::new(), era: Default::default() };
     let capture = capture::start(config, "Rig".into(), outputs, Arc::clone(&figures), on_state).unwrap();
     Running { capture, frames, _self_view: other, states, figures }
 }
 
 impl Running {
     /// Waits until a state is right, and says when.
-    fn until(&self, seconds: u64, right: impl Fn(&CameraState) -> bool) -> (CameraState, Instant) {
+    pub fn until(&self, seconds: u64, right: impl Fn(&CameraState) -> bool) -> (CameraState, Instant) {
         let end = Instant::now() + Duration::from_secs(seconds);
         loop {
             let state = self.states.recv_deadline(end).expect("the state should have come by now");
@@ -41,26 +41,31 @@ impl Running {
         }
     }
 
-    fn until_running(&self, seconds: u64) -> (String, Instant) {
+    pub fn until_running(&self, seconds: u64) -> (String, Instant) {
         match self.until(seconds, |state| matches!(state, CameraState::Running { .. })) {
             (CameraState::Running { description }, at) => (description, at),
             _ => unreachable!(),
         }
     }
 
-    fn until_missing(&self, seconds: u64) -> (String, Instant) {
+    /// Whether there is no news.
+    pub fn states_are_calm(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    pub fn until_missing(&self, seconds: u64) -> (String, Instant) {
         match self.until(seconds, |state| matches!(state, CameraState::Missing { .. })) {
             (CameraState::Missing { reason }, at) => (reason, at),
             _ => unreachable!(),
         }
     }
 
-    fn frame(&self) -> Arc<Frame> {
+    pub fn frame(&self) -> Arc<Frame> {
         self.frames.wait(Duration::from_secs(3)).unwrap().expect("a picture should come")
     }
 
     /// Pictures per second over some seconds.
-    fn rate(&self, seconds: f64) -> f64 {
+    pub fn rate(&self, seconds: f64) -> f64 {
         let (begin, before) = (Instant::now(), self.figures.outgoing.captured.get());
         std::thread::sleep(Duration::from_secs_f64(seconds));
         (self.figures.outgoing.captured.get() - before) as f64 / begin.elapsed().as_secs_f64()
@@ -130,8 +135,12 @@ fn a_usb_camera_is_unplugged_and_plugged_in_again() {
     }
     assert!(running.rate(1.0) > 10.0);
 
+    assert!(!open_devices().is_empty());
     running.capture.set_private(true);
     running.until(5, |state| *state == CameraState::Private);
+    assert_eq!(open_devices(), [], "closed by the time that it is said");
+    assert_eq!(running.figures.outgoing.camera_open.get(), 0);
+    assert_eq!(running.capture.next_camera(), None, "no camera is asked what it is meanwhile");
     // Released: somebody else can stream from it.
     let number = capture::cameras()[0].number;
     drop(

@@ -68,6 +68,7 @@ impl FarEnd {
             on_doubt: Arc::new(|| {}),
             figures: figures.clone(),
             clock: PortalClock::start(),
+            eras: Default::default(),
         };
         let loopback = link::Config { loopback: true, ..link::Config::default() };
         let link = Arc::new(link::start(loopback, ports, identity, Some(camera), "Second".into()).unwrap());
@@ -79,7 +80,12 @@ impl FarEnd {
         let encoder = encode::start(encode, to_encode, units_to_link, control, figures.clone()).unwrap();
 
         let pattern = capture::Config { kind: Kind::Pattern, width: 160, height: 90, fps: 5, ..Default::default() };
-        let outputs = capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker: Waker::new() };
+        let outputs = capture::Outputs {
+            encode: encode_frames,
+            self_view: self_view_frames,
+            waker: Waker::new(),
+            era: Default::default(),
+        };
         let capture = capture::start(pattern, "Second".into(), outputs, figures.clone(), Box::new(|_| {})).unwrap();
         drop(in_runtime);
         Self {
@@ -103,6 +109,11 @@ impl FarEnd {
     /// A picture that comes within so long, if one does.
     pub fn frame_within(&self, limit: Duration) -> Option<Arc<Frame>> {
         self.frames.wait(limit).unwrap()
+    }
+
+    /// What the camera's portal says of its camera.
+    pub fn far_camera(&self) -> FarCamera {
+        self.status.borrow().far_camera
     }
 
     /// What was shown instead of the picture since [`FarEnd::forget_slates`], in turn.

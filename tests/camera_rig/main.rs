@@ -9,3 +9,4 @@ mod far_end;
 mod portal;
 mod process;
 mod rig;
+mod several;

@@ -66,8 +66,15 @@ pub struct Usb(Child);
 impl Usb {
     /// Plugs in a camera of this name: YUYV in these sizes, and JPEGs if there is a film of them.
     pub fn plug(name: &str, sizes: &[&str], film: Option<&Path>) -> Self {
+        Self::plug_into(0, name, sizes, film)
+    }
+
+    /// The same, into this port of the machine.
+    pub fn plug_into(port: u32, name: &str, sizes: &[&str], film: Option<&Path>) -> Self {
         let mut command = Command::new(usb_camera());
-        command.args(["--name", name]).args(sizes.iter().flat_map(|size| ["--size", size]));
+        command
+            .args(["--port", &port.to_string(), "--name", name])
+            .args(sizes.iter().flat_map(|size| ["--size", size]));
         if let Some(film) = film {
             command.arg("--mjpeg").arg(film);
         }

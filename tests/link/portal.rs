@@ -152,6 +152,7 @@ fn start(
         on_doubt: Arc::new(move || controls.iter().for_each(signaling::Controls::doubt)),
         figures: figures.clone(),
         clock: PortalClock::start(),
+        eras: Default::default(),
     };
     let link = link::start(config, ports, identity, far_end, site.into()).unwrap();
     link.set_camera(FarCamera::Running);
@@ -172,6 +173,7 @@ fn start(
                     target_bps => target_bps.max(LEAST_BPS),
                 };
                 let unit = AccessUnit {
+                    era: 0,
                     data: picture(number, key, bps),
                     keyframe: key,
                     captured: Some(Instant::now()),

@@ -118,6 +118,7 @@ impl Decoder {
                     copy(&picture, frame);
                     frame.number = unit.number;
                     frame.captured = unit.captured;
+                    frame.era = unit.era;
                     Ok::<_, Exhausted>(())
                 })?;
                 Ok(Some(frame))

@@ -119,11 +119,12 @@ impl Encoder {
             }
         };
         let data = self.buffers.join(length, running.native.parts());
-        let number = self.stream.count + 1;
-        let dependency = self.stream.running.as_mut().map(|running| running.note(&data, keyframe, number));
-        self.stream.count = number;
+        let count = self.stream.count + 1;
+        let dependency = self.stream.running.as_mut().map(|running| running.note(&data, keyframe, count));
+        self.stream.count = count;
         self.stream.debt.spend(length, target_bps, fps);
-        Ok(Some(AccessUnit { data, keyframe, captured: frame.captured, number: frame.number, dependency }))
+        let Frame { captured, number, era, .. } = *frame;
+        Ok(Some(AccessUnit { data, keyframe, captured, number, era, dependency }))
     }
 
     /// The far end has decoded the picture with this number ([`Dependency::number`]), and all that it refers to.

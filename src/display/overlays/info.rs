@@ -270,6 +270,7 @@ fn trouble(view: &View) -> String {
     let camera = match &view.camera {
         CameraState::Starting => "camera: starting".to_owned(),
         CameraState::Running { description } => format!("camera: {description}"),
+        CameraState::Covered { description } => format!("camera covered: {description}"),
         CameraState::Missing { reason } => format!("no camera: {reason}"),
         CameraState::Private => "camera: off on purpose".to_owned(),
     };

@@ -2,6 +2,7 @@
 
 mod help;
 mod info;
+mod notice;
 mod settings;
 
 use super::Live;
@@ -21,6 +22,8 @@ pub struct Overlays {
     self_view: bool,
     /// When a key was last pressed for any of them.
     touched: Instant,
+    /// When somebody asked for another camera.
+    camera_asked: Option<Instant>,
 }
 
 /// Keys and settings are put away when nobody presses a key for so long.
@@ -31,7 +34,8 @@ const WATCHED: Duration = Duration::from_secs(1800);
 impl Overlays {
     /// At the start: nothing but one's own picture, if that is wanted. Where overlays are not `allowed` keys never show them.
     pub fn new(allowed: bool, self_view: bool) -> Self {
-        Self { allowed, info: false, help: false, settings: false, self_view, touched: Instant::now() }
+        let touched = Instant::now();
+        Self { allowed, info: false, help: false, settings: false, self_view, touched, camera_asked: None }
     }
 
     /// Whether one's own picture is wanted.
@@ -86,6 +90,16 @@ impl Overlays {
     fn is_stale(&self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.touched);
         ((self.help || self.settings) && since >= READ) || (self.info && since >= WATCHED)
+    }
+
+    /// Somebody asked for another camera: its name is shown for a moment.
+    pub fn ask_camera(&mut self, now: Instant) {
+        self.camera_asked = Some(now);
+    }
+
+    /// When that was last.
+    pub fn camera_asked(&self) -> Option<Instant> {
+        self.camera_asked
     }
 
     /// Hides figures, keys and settings.
@@ -146,6 +160,7 @@ impl Plugin for OverlaysPlugin {
             app.add_plugins((
                 info::InfoPlugin { figures: self.figures.clone() },
                 help::HelpPlugin,
+                notice::NoticePlugin,
                 settings::SettingsPlugin,
             ));
         }

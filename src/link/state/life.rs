@@ -126,6 +126,6 @@ fn without_picture(camera: FarCamera) -> Option<Slate> {
         FarCamera::Missing => Some(Slate::FarCameraMissing),
         FarCamera::Private => Some(Slate::FarPrivate),
         FarCamera::Closed => Some(Slate::Closed),
-        FarCamera::Unknown | FarCamera::Running => None,
+        FarCamera::Unknown | FarCamera::Running | FarCamera::Covered => None,
     }
 }

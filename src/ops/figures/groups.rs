@@ -57,6 +57,12 @@ figures! {
         Counter capture_missed,
         /// Times the source was opened.
         Counter source_opens,
+        /// Whether the capture thread has a camera open now: 1, or 0.
+        Gauge camera_open,
+        /// Times the lens seemed covered.
+        Counter covers,
+        /// Pictures that were blurred because the lens seemed covered.
+        Counter blurred,
         /// Captured pictures that a newer one replaced before the encoder took them.
         Counter dropped_before_encode,
         /// Pictures encoded.

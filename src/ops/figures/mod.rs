@@ -11,12 +11,13 @@ pub use groups::{
 pub use rates::HISTORY;
 pub use snapshot::{Minute, Sample, Snapshot};
 
-use super::Slate;
 use super::freezes::Freezes;
 use super::measure::Latencies;
+use super::privacy::Since;
 use super::process::process_usage;
 use super::pulse::Pulse;
 use super::quality::{Judge, QualityChange};
+use super::{Privacy, PrivacyState, Slate, View};
 use rates::Rates;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,6 +56,7 @@ pub struct Figures {
     last_presented: AtomicU64,
     first_connected: AtomicU64,
     rates: Mutex<Rates>,
+    privacy: Mutex<Since>,
     truth: Mutex<Truth>,
 }
 
@@ -105,6 +107,7 @@ impl Figures {
             last_presented: AtomicU64::new(0),
             first_connected: AtomicU64::new(0),
             rates: Mutex::default(),
+            privacy: Mutex::new(Since::new(started)),
             truth: Mutex::new(Truth {
                 freezes: Freezes::new(started),
                 judge: Judge::default(),
@@ -149,6 +152,16 @@ impl Figures {
         if let Some(frozen) = truth.freezes.shows(slate, now) {
             self.froze(frozen);
         }
+    }
+
+    /// What is done with our pictures is this from `now` on. To be told of every change of the view.
+    pub fn watches(&self, view: &View, now: Instant) {
+        self.lock(&self.privacy).becomes(PrivacyState::of(view), self, now);
+    }
+
+    /// The state of privacy and its proofs. Asks the kernel which devices are open.
+    pub fn privacy(&self, view: &View, now: Instant) -> Privacy {
+        self.lock(&self.privacy).privacy(self, view, now)
     }
 
     /// To be called about once a second: makes the rates of the time since the last call. Returns whether the link's quality has changed.

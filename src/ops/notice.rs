@@ -1,0 +1,50 @@
+//! What is said small, over the picture or beside a slate: what whoever stands here should know of our camera or theirs.
+
+use super::{CameraState, FarCamera, Slate, View};
+
+/// One or two short lines, or nothing. Our own privacy has a slate of its own, which says enough.
+pub fn notice(view: &View) -> Option<String> {
+    if view.slate == Slate::Private {
+        return None;
+    }
+    let own = match &view.camera {
+        CameraState::Covered { .. } => Some("Our camera is covered, or it is dark: they see us blurred.".to_owned()),
+        // The reason is for whoever can do something about it: on the overlay of I and in the log.
+        CameraState::Missing { .. } => Some("Our camera gives no picture: they do not see us.".to_owned()),
+        CameraState::Starting | CameraState::Running { .. } | CameraState::Private => None,
+    };
+    let covered_there = view.slate == Slate::Hidden && view.far_camera == FarCamera::Covered;
+    let far = covered_there.then(|| {
+        let far = view.far_site.as_deref().unwrap_or("the other side");
+        format!("The camera of {far} is covered, or it is dark there.")
+    });
+    let lines: Vec<String> = [far, own].into_iter().flatten().collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_is_told_of_both_cameras() {
+        let covered = CameraState::Covered { description: "camera".into() };
+        let missing = CameraState::Missing { reason: "unplugged".into() };
+        let running = CameraState::Running { description: "camera".into() };
+        for (slate, camera, far_camera, words) in [
+            (Slate::Hidden, &running, FarCamera::Running, &[][..]),
+            (Slate::Hidden, &covered, FarCamera::Running, &["they see us blurred"]),
+            (Slate::Hidden, &running, FarCamera::Covered, &["The camera of Oslo is covered"]),
+            (Slate::Hidden, &missing, FarCamera::Covered, &["of Oslo", "do not see us"]),
+            (Slate::FarCameraMissing, &missing, FarCamera::Missing, &["do not see us"]),
+            (Slate::Paused, &running, FarCamera::Covered, &[]),
+            (Slate::Private, &covered, FarCamera::Covered, &[]),
+        ] {
+            let far_site = Some("Oslo".to_owned());
+            let view = View { slate, camera: camera.clone(), far_camera, far_site, ..View::default() };
+            let said = notice(&view).unwrap_or_default();
+            assert_eq!(said.lines().count(), words.len(), "{said}");
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+    }
+}
