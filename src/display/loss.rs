@@ -101,6 +101,9 @@ fn give_up_device(losses: Res<Losses>, device: Res<RenderDevice>) {
     if losses.remedies.take_device() {
         tracing::warn!("a new graphics device is asked for");
         device.wgpu_device().destroy();
+        // The loss is told from inside this call; drawing on the device before that would be an error of ours. A driver that never comes out of
+        // it is what the watchdog's last remedy is for.
+        let _ = device.poll(wgpu::PollType::wait_indefinitely());
     }
 }
 
