@@ -110,9 +110,12 @@ mod tests {
     fn each_key_that_is_described_as_a_secret_is_known_as_one() {
         let reference = std::fs::read_to_string("config/portal.toml").unwrap();
         let says_so = |words: &str| {
-            let mut words = words.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
-            words
-                .any(|word| ["secret", "password", "passphrase", "pin", "token", "credential"].contains(&word.as_str()))
+            // A pin is a contact of a plug.
+            let secret = |word: &str| {
+                let words = ["secret", "password", "passphrase", "token", "credential"];
+                word == "PIN" || words.contains(&word.to_lowercase().as_str())
+            };
+            words.split(|c: char| !c.is_alphanumeric()).any(secret)
         };
         let (mut comment, mut found) = (String::new(), 0);
         for line in reference.lines() {
