@@ -63,6 +63,14 @@ fn televisions_that_are_switched_off_turned_and_exchanged() {
     }
     let pair = Pair::start(&compositor);
     pair.until_right(&compositor, Instant::now());
+    // Version 1.7 without hardware says that it did so, and logs "Failed to commit output".
+    compositor.output("disable");
+    std::thread::sleep(SECOND);
+    if compositor.look().is_some() {
+        return println!("skipped: this sway does not switch its output off");
+    }
+    compositor.output("enable");
+    pair.until_right(&compositor, Instant::now());
     for (fault, meanwhile, off, on, unplugged) in [
         ("DPMS off for 3 s", "a dark screen; the far end sees us", "dpms off", "dpms on", false),
         ("television unplugged for 3 s", "nothing; the far end sees us", "disable", "enable", true),
