@@ -130,7 +130,7 @@ fn privacy_outlives_a_restart_and_proves_itself() {
     let folder = tempfile::tempdir().unwrap();
     fingerprint(folder.path());
     std::fs::write(folder.path().join("data/private"), "").unwrap();
-    let mut portal = Portal::start(folder.path(), &["--listen", ""]);
+    let mut portal = Portal::start(folder.path(), &["--listen", &format!("127.0.0.1:{}", free_port())]);
     let status = portal.until("private", |status| status["privacy"]["state"] == "private");
     std::thread::sleep(Duration::from_millis(300));
     let status = [status, portal.until("private still", |_| true)];

@@ -14,8 +14,13 @@ pub const MOST_ANNOUNCED: usize = 12;
 pub struct Announced(i64, i64, i32);
 
 impl Announced {
-    /// What is to be told at `now`.
+    /// What is to be told at `now`. Of a place that never closes, that it is open at all times: also by the clock of a machine that has not
+    /// heard yet what year it is.
     pub fn of(schedule: &Schedule, now: Timestamp) -> Vec<Self> {
+        if schedule.is_always() {
+            let offset = schedule.offset(now).seconds();
+            return vec![Self(Timestamp::MIN.as_second(), Timestamp::MAX.as_second(), offset)];
+        }
         let told = schedule.open_from(now).take(MOST_ANNOUNCED);
         told.map(|open| {
             let begins = open.from.max(now);

@@ -65,6 +65,11 @@ impl Schedule {
         Self::new([(); 7].map(|()| whole()), Vec::new(), TimeZone::UTC)
     }
 
+    /// Whether it never closes.
+    pub(super) fn is_always(&self) -> bool {
+        self.dates.is_empty() && self.week == Self::always().week
+    }
+
     /// How far the clocks of this place are ahead of UTC at a moment.
     pub fn offset(&self, at: Timestamp) -> Offset {
         self.zone.to_offset(at)
@@ -72,14 +77,17 @@ impl Schedule {
 
     /// The intervals that are not over at `now`, in their order and with time between them. Where it never closes there is one.
     pub fn open_from(&self, now: Timestamp) -> impl Iterator<Item = Interval> {
-        let mut spans = self.spans(now).filter(move |span| span.to > now).peekable();
-        std::iter::from_fn(move || {
+        let mut spans = self.spans(now).peekable();
+        // Joined first: an interval does not begin anew at midnight, or somebody whose clock is a second behind would be told that it
+        // has not begun.
+        let mut intervals = std::iter::from_fn(move || {
             let mut open = spans.next()?;
             while let Some(next) = spans.next_if(|next| next.from <= open.to) {
                 open.to = open.to.max(next.to);
             }
             Some(open)
-        })
+        });
+        std::iter::from_fn(move || intervals.find(|open| open.to > now))
     }
 
     /// Every span of the days around and after `now`, as time.

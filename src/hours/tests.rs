@@ -254,3 +254,23 @@ fn what_the_far_end_tells_is_bounded() {
     assert_eq!(verdict(&own, Some(&silly), Some("x"), now), Verdict::Open, "the ends of all time");
     assert_eq!(verdict(&own, Some(&[]), None, now), Verdict::Closed("The picture comes back by itself.".into()));
 }
+
+#[test]
+fn clocks_that_differ_do_not_close_what_is_open() {
+    let always = schedule(&[], &[], "UTC");
+    // (the far end's week, its clock, ours)
+    for (far, their_clock, our_clock) in [
+        (vec![], "2026-11-22 00:00:02", "2026-11-21 23:59:58"),
+        (vec![], "2026-11-22 00:39", "2026-11-21 23:39"),
+        (vec![], "2026-11-22 00:39", "1970-01-01 00:01"),
+        (vec![], "1970-01-01 00:01", "2026-11-22 00:39"),
+        (vec!["fri-sat = 08:00-02:00"], "2026-11-22 00:00:02", "2026-11-21 23:59:58"),
+    ] {
+        let told = Announced::of(&schedule(&far, &[], "UTC"), utc(their_clock));
+        assert_eq!(
+            verdict(&always, Some(&told), None, utc(our_clock)),
+            Verdict::Open,
+            "{far:?} {their_clock} {our_clock}"
+        );
+    }
+}

@@ -197,7 +197,12 @@ fn a_clock_that_is_put_changes_nothing() {
         std::thread::sleep(Duration::from_secs(3));
         for program in &programs {
             let status = program.status().unwrap();
-            assert_eq!((status.view.link, status.view.slate), (LinkState::Live, Slate::Hidden), "put by {step_s} s");
+            assert_eq!(
+                (status.view.link, status.view.slate),
+                (LinkState::Live, Slate::Hidden),
+                "put by {step_s} s: {:?}",
+                status.view
+            );
             assert!(status.figures.latency.max_ms < 2_500.0, "{:?}", status.figures.latency);
         }
         let after = programs[0].status().unwrap().figures;
