@@ -13,6 +13,7 @@ use chart::{Chart, Curve};
 use fault::Fault;
 use screen_portal::demo::{Child, Client, Status, Window};
 use screen_portal::ops::{LinkState, Slate};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -86,10 +87,14 @@ fn soak(tools: &Tools) -> Result<Rows, Trouble> {
         let healed = soak.until_live(PATIENCE);
         let healed_s = healed.is_ok().then(|| over.elapsed().as_secs_f64());
         println!("{:7.0} s: {}: healed after {}", at_s, fault.about(), seconds(healed_s));
+        if let Err(Trouble::Failed(why) | Trouble::Skipped(why)) = healed {
+            println!("{why}");
+        }
         soak.healings.push(Healing { fault, at_s, healed_s });
-        healed?;
+        // Each time: whoever ends the soak early has what was seen until then.
+        soak.chart()?;
     }
-    soak.chart()?;
+    println!("the curves: {}", soak.chart()?.display());
     Ok(soak.rows())
 }
 
@@ -222,7 +227,7 @@ impl Soak {
         Ok(())
     }
 
-    fn chart(&self) -> Result<(), Trouble> {
+    fn chart(&self) -> Result<PathBuf, Trouble> {
         let curves = |value: fn(&Sample) -> f64| {
             [0, 1].map(|n| Curve {
                 name: ["A", "B"][n],
@@ -241,8 +246,7 @@ impl Soak {
         };
         let path = self.tools.folder.join("soak.svg");
         std::fs::write(&path, chart.svg())?;
-        println!("the curves: {}", path.display());
-        Ok(())
+        Ok(path)
     }
 
     fn rows(&self) -> Rows {
@@ -250,7 +254,9 @@ impl Soak {
         for fault in Fault::ALL {
             let of: Vec<_> = self.healings.iter().filter(|healing| healing.fault == fault).collect();
             let longest = of.iter().filter_map(|healing| healing.healed_s).fold(0.0, f64::max);
-            let figure = format!("{longest:.2} ({} times)", of.len());
+            let unhealed = of.iter().filter(|healing| healing.healed_s.is_none()).count();
+            let unhealed = if unhealed > 0 { format!(", {unhealed} never") } else { String::new() };
+            let figure = format!("{longest:.2} ({} times{unhealed})", of.len());
             rows.push(row(format!("{}: healed after at most, s", fault.about()), figure, ""));
         }
         rows.push(row("processes that ended though nobody ended them", self.ended.to_string(), "0"));
