@@ -67,6 +67,7 @@ enum Command {
 
 /// Reads the command line and does what it asks for. `started` is when the process started.
 pub fn main(started: Instant) -> ExitCode {
+    crate::ops::free_large_blocks_at_once();
     let ended = Cli::parse().execute(started);
     logging::flush();
     match ended {

@@ -29,7 +29,7 @@ pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use notice::notice;
 pub use path::{CandidateKind, Path, Transport};
 pub use privacy::{Privacy, PrivacyState, open_devices};
-pub use process::{ProcessUsage, process_usage};
+pub use process::{ProcessUsage, free_large_blocks_at_once, process_usage};
 pub use quality::{Quality, QualityChange};
 pub use terminal::{say, try_say};
 pub use view::{CameraState, Command, FarCamera, LinkState, Slate, Value, View};
