@@ -50,3 +50,4 @@ deb: install-packages
 	rm -rf target/package
 	$(CARGO) run --release --example package_files -- target/package
 	$(CARGO) deb --no-build --output target/debian/
+	@! command -v lintian >/dev/null || lintian --allow-root --fail-on error,warning target/debian/screen-portal_*.deb

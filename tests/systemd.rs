@@ -1,7 +1,8 @@
 //! The real program in front of a socket such as systemd's: started, alive, how it does, stopping.
 
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 struct Ended(Child);
@@ -14,22 +15,28 @@ impl Drop for Ended {
     }
 }
 
-#[test]
-fn the_service_manager_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notify");
+/// A portal that is not paired, in this folder, before a service manager that wants to hear of it each second.
+fn start(folder: &Path, stderr: Stdio) -> (UnixDatagram, Ended) {
+    let path = folder.join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_screen-portal"))
         .args(["run", "--headless", "--source", "pattern", "--listen", "127.0.0.1:0", "--status", "off"])
         .env_clear()
-        .env("HOME", folder.path())
+        .env("HOME", folder)
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "1000000")
-        .current_dir(folder.path())
+        .current_dir(folder)
+        .stderr(stderr)
         .spawn()
         .unwrap();
-    let mut child = Ended(child);
+    (manager, Ended(child))
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, mut child) = start(folder.path(), Stdio::inherit());
     let next = || {
         let mut buffer = [0; 4096];
         let length = manager.recv(&mut buffer).expect("a message within 10 s");
@@ -54,4 +61,22 @@ fn the_service_manager_is_told() {
     Command::new("kill").arg(child.0.id().to_string()).status().unwrap();
     while next().1 != "STOPPING=1" {}
     assert!(child.0.wait().unwrap().success());
+}
+
+#[test]
+fn who_is_not_paired_is_not_taken_for_hung() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let (manager, mut child) = start(folder.path(), std::fs::File::create(&log).unwrap().into());
+    // Twice the time after which a stage that does not turn is mended.
+    let (begin, mut fed) = (Instant::now(), 0);
+    while begin.elapsed() < Duration::from_secs(12) {
+        let mut buffer = [0; 4096];
+        let length = manager.recv(&mut buffer).expect("a message within 10 s");
+        fed += u32::from(&buffer[..length] == b"WATCHDOG=1");
+    }
+    assert!(child.0.try_wait().unwrap().is_none());
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("no far end is pinned") && !said.contains("hangs"), "{said}");
+    assert!(fed > 12, "alive all the time: {fed}");
 }

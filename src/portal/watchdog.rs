@@ -72,7 +72,8 @@ impl Watched {
         let control = &self.encoder_control;
         match stage {
             Stage::Capture if pulse.source_off.get() == 0 => Sign::Turns(pulse.capture.get()),
-            Stage::Encoder => Sign::Turns(pulse.encode.get()),
+            // Of a portal that is not paired, these two threads have ended: nobody takes or brings pictures.
+            Stage::Encoder if self.link.is_some() => Sign::Turns(pulse.encode.get()),
             Stage::Encoding if control.is_active() && !control.is_held() => Sign::Flows {
                 given: outgoing.captured.get(),
                 made: outgoing.encoded.get()
@@ -85,7 +86,7 @@ impl Watched {
                 given: incoming.packets.get(),
                 made: incoming.received.get() + incoming.dropped_before_decode.get(),
             },
-            Stage::Decoder => Sign::Turns(pulse.decode.get()),
+            Stage::Decoder if self.link.is_some() => Sign::Turns(pulse.decode.get()),
             Stage::Decoding if wanted => Sign::Flows { given: incoming.received.get(), made: incoming.decoded.get() },
             // Old pictures are not shown, which is nobody's fault here.
             Stage::Presenting if wanted && !is_waiting => {

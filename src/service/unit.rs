@@ -81,8 +81,8 @@ StartLimitIntervalSec=0
 # As long as cage is there the portal's display is; when one of them ends, both are started again. The portal needs no X server: without
 # DISPLAY cage starts none.
 ExecStart={cage} -- /usr/bin/env --unset=DISPLAY {program} run
-# First the portal, which says goodbye to the far end and needs its window for a moment; cage ends with it.
-ExecStop=-/bin/sh -c 'test -z \"$$1\" || {{ pkill --signal TERM --exact --uid {user} {NAME}; exec tail --pid=$$1 -f /dev/null; }}' stop $MAINPID
+# First the portal, which says goodbye to the far end and needs its window for a moment; cage ends with it. Unasked, tail looks once a second.
+ExecStop=-/bin/sh -c 'test -z \"$$1\" || {{ pkill --signal TERM --exact --uid {user} {NAME}; exec tail --pid=$$1 --sleep-interval=0.05 -f /dev/null; }}' stop $MAINPID
 ExecReload=pkill --signal HUP --exact --uid {user} {NAME}
 {RESTARTS}
 User={user}
