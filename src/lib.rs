@@ -41,7 +41,7 @@
 //!
 //! # Who knows whom
 //!
-//! [`media`], [`ops`] and [`files`] know nobody. [`capture`], [`codec`] and [`display`] know `media`; [`link`] knows `codec`'s access units, none of its
+//! [`media`] and [`files`] know nobody, [`ops`] only `files` and, for the log, [`config`]'s section. [`capture`], [`codec`] and [`display`] know `media`; [`link`] knows `codec`'s access units, none of its
 //! threads; only [`portal`] knows all: it wires them together and takes them down again.
 //!
 //! # Panics

@@ -8,6 +8,9 @@
 //! | `decode` | [`decode::Worker`] | takes access units in order, puts the newest picture into the display's mailbox |
 //! | `network` (2) | the tokio runtime | link, signalling, status pages |
 //! | `commands` | `portal::Portal` | carries out what a person at the kiosk asks for |
+//! | `configuration` | `portal::keeper` | sees that a file has changed, takes what is set at the kiosk |
+//! | `capture-watch` | [`capture::Capture`] | looks whether the source delivers; wakes a thread that a driver holds |
+//! | `witness` | [`crate::display::run`] | sees the window system go, and an X server's outputs change |
 //! | `signals` | `portal::signals` | waits for SIGINT, SIGTERM and SIGHUP |
 //! | `watch` | `portal::watchdog` | looks whether all others turn, mends what does not, feeds systemd |
 //! | `end-limit` | `portal::quit` | while the portal ends: cuts short what takes too long |
@@ -18,6 +21,7 @@
 
 mod attendance;
 mod board;
+mod candidate;
 mod farewell;
 #[cfg(feature = "kiosk")]
 mod glass;
@@ -45,9 +49,10 @@ use keeper::{Order, Rooms};
 pub use quit::Ended;
 use quit::Quit;
 use shutter::Shutter;
+pub(crate) use signals::survive_reload;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -280,11 +285,19 @@ impl Portal {
             link: link.clone(),
             encoder: Arc::clone(&encoder_control),
             quit: quit.clone(),
+            fingerprint: identity.fingerprint(),
             waker,
         };
         keeper::start(loaded.clone(), rooms, to_keep)?;
         let power = monitor(live.clone(), headless);
-        let needs = Needs { hours, far: far_hours, view: board.subscribe(), shutter: Arc::clone(&shutter), power };
+        let needs = Needs {
+            hours,
+            far: far_hours,
+            view: board.subscribe(),
+            shutter: Arc::clone(&shutter),
+            power,
+            figures: Arc::clone(&figures),
+        };
         runtime.spawn(attendance::attend(needs));
         drop(in_runtime);
 
@@ -395,14 +408,20 @@ impl Portal {
 fn monitor(live: watch::Receiver<display::Live>, headless: bool) -> Arc<dyn Fn(bool) + Send + Sync> {
     // Each night again it is no news.
     let said = AtomicBool::new(false);
+    // One after the other: a slow program that switches off must not overtake the one that switches on.
+    let turn = Mutex::new(());
     Arc::new(move |on| {
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let config = live.borrow().config.clone();
         let named = if on { &config.wake_command } else { &config.standby_command };
-        if headless && named.is_empty() {
+        // A window on somebody's desktop has no say over his monitor.
+        if (headless || !config.fullscreen) && named.is_empty() {
             return;
         }
         match display::power::switch(&config, on) {
             Ok(()) => tracing::info!(on, "monitor switched"),
+            // Where nothing was switched off, nothing has to be switched on.
+            Err(error @ display::power::Error::NoWay) if on => tracing::debug!(on, "{error}"),
             Err(error) if !said.swap(true, Relaxed) => tracing::warn!(on, "{error}"),
             Err(error) => tracing::debug!(on, "{error}"),
         }

@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 mod exit;
+mod page;
 mod report;
 mod service;
 mod settings;
@@ -12,15 +13,18 @@ mod settings;
 pub use exit::Exit;
 pub use settings::Settings;
 
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Flag, Loaded, Sources};
 use crate::ops::ending::{self, Cause};
 use crate::ops::{logging, panics, say, try_say};
 use crate::pairing::Identity;
 use crate::portal::Ended;
+use crate::service::DATA;
+use crate::service::plan::Mode;
+use crate::service::record::Record;
 use crate::{capture, demo, portal};
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -90,10 +94,14 @@ impl Cli {
             Some(Command::Service(service)) => return service::run(service, &self.settings),
             _ => {}
         }
-        let loaded = self.load()?;
+        let mut loaded = self.load()?;
+        if let Some(Command::Report { .. }) = self.command {
+            of_service(&mut loaded);
+        }
         let Loaded { config, file, .. } = &loaded;
         match self.command.unwrap_or(Command::Run) {
             Command::Run => {
+                portal::survive_reload();
                 start_log(config)?;
                 match file {
                     Some(path) => tracing::info!("configuration: {}", path.display()),
@@ -131,6 +139,21 @@ impl Cli {
         let flags = self.settings.flags().map_err(failed)?;
         let sources = Sources { file: self.settings.config.clone(), flags, ..Sources::of_process() };
         Config::load(&sources).map_err(failed)
+    }
+}
+
+/// Who reports of a kiosk is another user than the portal's, with another data folder: the service's is meant, unless one is named.
+fn of_service(loaded: &mut Loaded) {
+    let installed = Record::load(Path::new("/"));
+    let kiosk = matches!(installed, Ok(Some(record)) if record.mode == Mode::Kiosk);
+    if kiosk && !loaded.origins.contains_key(&("data", "folder")) {
+        let folder = Flag::new("of the service", "data", "folder", DATA);
+        let sources =
+            Sources { flags: [vec![folder], loaded.sources.flags.clone()].concat(), ..loaded.sources.clone() };
+        // With the service's settings; what is wrong with them is told by the portal itself.
+        if let Ok(service) = Config::load(&sources) {
+            *loaded = service;
+        }
     }
 }
 

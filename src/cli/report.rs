@@ -1,13 +1,12 @@
 //! `screen-portal report`: what somebody who helps from afar needs to know, in one readable file, without secrets and without pictures.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, page};
 use crate::config::{Config, Secrets};
 use crate::ops::{ending, say, try_say};
 use crate::{capture, files};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -125,20 +124,7 @@ fn cameras() -> String {
 
 /// What a running portal says of itself.
 fn page_text(config: &Config, page: &str) -> String {
-    if !config.status.enabled {
-        return "the status pages are switched off".into();
-    }
-    let mut address = config.status.listen;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    // What is not well is answered with 503, and as interesting.
-    let settings = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
-    let answer = settings.new_agent().get(format!("http://{address}/{page}")).call();
-    let text = answer.and_then(|mut answer| answer.body_mut().with_config().limit(MOST_BYTES).read_to_string());
-    let text = text.unwrap_or_else(|error| format!("no portal answers at {address}: {error}"));
+    let text = page::ask(&config.status, page).unwrap_or_else(|problem| problem);
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(json) => serde_json::to_string_pretty(&json).unwrap_or(text),
         Err(_) => text,

@@ -1,6 +1,6 @@
 //! `screen-portal service`: what an integrator types once per machine.
 
-use super::{Exit, Failure, Settings};
+use super::{Exit, Failure, Settings, page};
 use crate::config::{Config, Sources};
 use crate::ops::say;
 use crate::service::apply::{self, Doing};
@@ -10,7 +10,6 @@ use crate::service::record::Record;
 use crate::service::{CONFIGURATION, Error, status};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(super) struct Service {
@@ -124,10 +123,8 @@ fn next(mode: Mode, user: &str) {
 /// Why the portal ended last, as the one that runs here tells on its status page; `None` if none runs or has an end to tell of.
 fn last_end() -> Option<String> {
     let sources = Sources { file: Some(CONFIGURATION.into()), ..Sources::default() };
-    let page = Config::load(&sources).ok()?.config.status;
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().into();
-    let mut answer = agent.get(format!("http://{}/status", page.listen)).call().ok()?;
-    let status: serde_json::Value = answer.body_mut().read_json().ok()?;
+    let status = page::ask(&Config::load(&sources).ok()?.config.status, "status").ok()?;
+    let status: serde_json::Value = serde_json::from_str(&status).ok()?;
     let end = status.get("last_end")?;
     Some(format!("{}: {}", end.get("cause")?.as_str()?, end.get("reason")?.as_str()?))
 }

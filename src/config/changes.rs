@@ -126,9 +126,7 @@ mod tests {
     fn every_exception_exists() {
         let config = toml::Table::try_from(Config::default()).unwrap();
         for (section, key) in AT_NEXT_START {
-            // `display.wait` may be missing in builds of before it was there.
-            let known = config.get(section).and_then(|it| it.get(key)).is_some();
-            assert!(known || (section, key) == ("display", "wait"), "{section}.{key}");
+            assert!(config.get(section).and_then(|it| it.get(key)).is_some(), "{section}.{key}");
         }
     }
 }

@@ -77,6 +77,7 @@ fn dpms(_on: bool) -> Result<(), Error> {
 fn dpms(on: bool) -> Result<(), Error> {
     use std::io::IoSlice;
     use x11rb::connection::RequestConnection;
+    use x11rb::protocol::xproto::{Blanking, ConnectionExt, Exposures};
     const ENABLE: u8 = 4;
     const DISABLE: u8 = 5;
     const FORCE_LEVEL: u8 = 6;
@@ -85,6 +86,11 @@ fn dpms(on: bool) -> Result<(), Error> {
 
     let failed = |problem: String| Error::X11(problem);
     let (connection, _) = x11rb::connect(None).map_err(|error| failed(error.to_string()))?;
+    if on {
+        // The server's own screen saver, which blanks by a time-out of its own.
+        let saver = connection.set_screen_saver(0, 0, Blanking::DEFAULT, Exposures::DEFAULT);
+        saver.map_err(|error| failed(error.to_string()))?.check().map_err(|error| failed(error.to_string()))?;
+    }
     let extension = connection.extension_information("DPMS").map_err(|error| failed(error.to_string()))?;
     let opcode = extension.ok_or(Error::NoWay)?.major_opcode;
     let request = |bytes: &[u8]| {

@@ -17,25 +17,29 @@ impl Announced {
     /// What is to be told at `now`. Of a place that never closes, that it is open at all times: also by the clock of a machine that has not
     /// heard yet what year it is.
     pub fn of(schedule: &Schedule, now: Timestamp) -> Vec<Self> {
-        if schedule.is_always() {
-            let offset = schedule.offset(now).seconds();
-            return vec![Self(Timestamp::MIN.as_second(), Timestamp::MAX.as_second(), offset)];
-        }
-        let told = schedule.open_from(now).take(MOST_ANNOUNCED);
-        told.map(|open| {
+        let always = schedule.is_always().then_some(Interval { from: Timestamp::MIN, to: Timestamp::MAX });
+        let intervals = always.into_iter().chain(schedule.open_from(now).filter(|_| always.is_none()));
+        let told = intervals.flat_map(|open| {
             let begins = open.from.max(now);
-            Self(open.from.as_second(), open.to.as_second(), schedule.offset(begins).seconds())
-        })
-        .collect()
+            let whole = |from: Timestamp, to: Timestamp, at| {
+                Self(from.as_second(), to.as_second(), schedule.offset(at).seconds())
+            };
+            // Where the clocks change meanwhile, one ends and another begins: what the slate says after that is by the new time.
+            match schedule.clocks_change(begins).filter(|at| *at < open.to) {
+                Some(at) => [Some(whole(open.from, at, begins)), Some(whole(at, open.to, at))],
+                None => [Some(whole(open.from, open.to, begins)), None],
+            }
+        });
+        told.flatten().take(MOST_ANNOUNCED).collect()
     }
 
-    /// What was told, as far as it can be: nothing that is no interval, no more than [`MOST_ANNOUNCED`], and each after the one before.
+    /// What was told, as far as it can be: nothing that is no interval, no more than [`MOST_ANNOUNCED`], and none before the end of the one before.
     pub fn read(told: &[Self]) -> Vec<(Interval, Offset)> {
         let mut read: Vec<(Interval, Offset)> = Vec::new();
         for &Self(from, to, offset) in told.iter().take(MOST_ANNOUNCED) {
             let (Ok(from), Ok(to)) = (Timestamp::from_second(from), Timestamp::from_second(to)) else { continue };
             let Ok(offset) = Offset::from_seconds(offset) else { continue };
-            if from < to && read.last().is_none_or(|(last, _)| last.to < from) {
+            if from < to && read.last().is_none_or(|(last, _)| last.to <= from) {
                 read.push((Interval { from, to }, offset));
             }
         }

@@ -75,6 +75,11 @@ impl Schedule {
         self.zone.to_offset(at)
     }
 
+    /// When the clocks of this place will be changed next, if ever.
+    pub(super) fn clocks_change(&self, after: Timestamp) -> Option<Timestamp> {
+        self.zone.following(after).next().map(|change| change.timestamp())
+    }
+
     /// The intervals that are not over at `now`, in their order and with time between them. Where it never closes there is one.
     pub fn open_from(&self, now: Timestamp) -> impl Iterator<Item = Interval> {
         let mut spans = self.spans(now).peekable();

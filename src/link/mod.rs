@@ -193,6 +193,15 @@ pub struct Link {
     task: JoinHandle<()>,
 }
 
+/// Tries what a new configuration needs besides allowed values: the certificates that it names.
+///
+/// # Errors
+/// Those of [`start`] with it.
+pub fn try_config(config: &Config) -> Result<(), Error> {
+    ice::Ice::new(config)?;
+    Ok(())
+}
+
 /// Starts the link; to be called inside a tokio runtime. Without a far end it only says that the portal is not paired.
 pub fn start(
     config: Config,

@@ -74,8 +74,13 @@ pub struct Ending {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Note {
-    /// The program runs, since this boot of the machine; with the short runs before it.
-    Running { boot: String, short_runs: u32 },
+    /// The program runs, in this boot of the machine, since so many seconds after 1970; with the short runs before it.
+    Running {
+        boot: String,
+        short_runs: u32,
+        #[serde(default)]
+        since_unix_s: Option<u64>,
+    },
     /// It has ended.
     Ended(Ending),
 }
@@ -92,13 +97,13 @@ struct Run {
 
 static RUN: OnceLock<Run> = OnceLock::new();
 
-/// To be called once, when a portal is about to start and before there are other threads: reads why the program ended last, logs it, and
+/// To be called once, when a portal is about to start: reads why the program ended last, logs it, and
 /// notes that it runs. If it began again soon after it had started, it waits here first. Returns when this run began, `started` if it did not wait.
 pub fn begin(folder: &Path, started: Instant) -> Instant {
     let path = folder.join(FILE_NAME);
     let handed_over = std::env::var(VARIABLE).ok();
     let boot = boot_id();
-    let last = last_end(read(&path).as_deref(), handed_over.as_deref(), &boot);
+    let last = last_end(read(&path).as_deref(), handed_over.as_deref(), &boot, unix_s());
     if let Some(last) = &last {
         tell(last);
     }
@@ -106,7 +111,7 @@ pub fn begin(folder: &Path, started: Instant) -> Instant {
     // Who was started by somebody else waited there.
     let delay = if handed_over.is_some() { delay(short_runs) } else { Duration::ZERO };
     let started = if delay.is_zero() { started } else { wait(delay) };
-    let note = Note::Running { boot, short_runs };
+    let note = Note::Running { boot, short_runs, since_unix_s: unix_s() };
     if let Err(error) = write(&path, &note) {
         tracing::warn!(
             "{} cannot be written: {error}; the portal runs all the same, but its next start will not know why this one ended; free \
@@ -170,11 +175,10 @@ impl Run {
 impl Ending {
     fn new(cause: Cause, reason: &str, ran: Duration, short_runs_before: u32) -> Self {
         let reason = reason.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
         let short = ran < GOOD_RUN && cause != Cause::Asked;
         let short_runs = if short { short_runs_before.saturating_add(1) } else { 0 };
         let ran_s = (ran < Duration::MAX).then(|| (ran.as_secs_f64() * 1e3).round() / 1e3);
-        Self { cause, reason, unix_s, ran_s, short_runs }
+        Self { cause, reason, unix_s: unix_s(), ran_s, short_runs }
     }
 
     /// Of a run that left no last words.
@@ -187,16 +191,25 @@ impl Ending {
     }
 }
 
-/// How the last run ended, from what the file says, what was handed over by a program that began again, and the id of this boot.
-fn last_end(file: Option<&[u8]>, handed_over: Option<&str>, boot: &str) -> Option<Ending> {
+/// By this machine's clock, if that is not set to before 1970.
+fn unix_s() -> Option<u64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// How the last run ended, from what the file says, what was handed over by a program that began again, the id of this boot, and the clock.
+fn last_end(file: Option<&[u8]>, handed_over: Option<&str>, boot: &str, now_unix_s: Option<u64>) -> Option<Ending> {
     // What was handed over is from the moment of the end; the file may be older where the disk takes nothing.
     if let Some(ending) = handed_over.and_then(|text| serde_json::from_str(text).ok()) {
         return Some(ending);
     }
     match serde_json::from_slice(file?) {
         Ok(Note::Ended(ending)) => Some(ending),
-        Ok(Note::Running { boot: then, short_runs }) => {
+        Ok(Note::Running { boot: then, short_runs, since_unix_s }) => {
             let cause = if then == boot { Cause::Killed } else { Cause::PowerCut };
+            // It began long ago: either it ran for long, or there was a long pause. Both are as good as a good run.
+            let long_ago =
+                since_unix_s.zip(now_unix_s).is_some_and(|(then, now)| now.saturating_sub(then) >= GOOD_RUN.as_secs());
+            let short_runs = if long_ago { 0 } else { short_runs };
             Some(Ending::without_a_word(cause, short_runs))
         }
         Err(error) => {
@@ -284,20 +297,28 @@ mod tests {
     #[test]
     fn what_the_next_start_learns() {
         let json = |note: &Note| serde_json::to_vec(note).unwrap();
-        let running = json(&Note::Running { boot: "one".into(), short_runs: 2 });
+        let since = |s| json(&Note::Running { boot: "one".into(), short_runs: 2, since_unix_s: Some(s) });
+        let (running, long_ago) = (since(950), since(900));
         let file = json(&Note::Ended(ended(1)));
         let handed_over = serde_json::to_string(&Ending { cause: Cause::BeganAgain, ..ended(4) }).unwrap();
         for (file, variable, boot, expected) in [
             (None, None, "one", None),
             (Some(&running), None, "one", Some((Cause::Killed, 2))),
             (Some(&running), None, "two", Some((Cause::PowerCut, 2))),
+            (Some(&long_ago), None, "one", Some((Cause::Killed, 0))),
+            (
+                Some(&b"{\"running\":{\"boot\":\"one\",\"short_runs\":2}}".to_vec()),
+                None,
+                "one",
+                Some((Cause::Killed, 2)),
+            ),
             (Some(&file), None, "two", Some((Cause::Failed, 1))),
             (Some(&file), Some(handed_over.as_str()), "one", Some((Cause::BeganAgain, 4))),
             (Some(&running), Some("no JSON"), "one", Some((Cause::Killed, 2))),
             (None, Some(handed_over.as_str()), "one", Some((Cause::BeganAgain, 4))),
             (Some(&b"{\"running\":".to_vec()), None, "one", None),
         ] {
-            let last = last_end(file.map(Vec::as_slice), variable, boot);
+            let last = last_end(file.map(Vec::as_slice), variable, boot, Some(1000));
             assert_eq!(last.map(|last| (last.cause, last.short_runs)), expected, "{file:?} {variable:?} {boot}");
         }
     }
@@ -368,7 +389,7 @@ mod tests {
             let kept = read(&path.join(FILE_NAME));
             assert_eq!(kept.is_some(), writable);
             if let Some(kept) = kept {
-                let last = last_end(Some(&kept), None, "").unwrap();
+                let last = last_end(Some(&kept), None, "", None).unwrap();
                 assert_eq!((last.cause, last.reason.as_str()), (Cause::Asked, "the test is over"));
             }
         }

@@ -3,7 +3,7 @@
 use super::shutter::Shutter;
 use crate::config::Invalid;
 use crate::hours::{self, Announced, Schedule, Verdict};
-use crate::ops::View;
+use crate::ops::{Figures, View};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 /// After closing the slate can be read for so long; then the monitor goes to standby.
 const READABLE: Duration = Duration::from_secs(120);
+/// So long after the start a window system is found, or known to be missing.
+const START: Duration = Duration::from_secs(5);
 /// A key or a cable wakes a monitor; it is sent to sleep again after this.
 const AGAIN: Duration = Duration::from_secs(600);
 
@@ -25,6 +27,8 @@ pub(super) struct Needs {
     pub shutter: Arc<Shutter>,
     /// Switches the monitor on or to standby. Blocking is allowed.
     pub power: Arc<dyn Fn(bool) + Send + Sync>,
+    /// Tells whether there is a window system yet.
+    pub figures: Arc<Figures>,
 }
 
 /// Runs for as long as the runtime does. The clock on the wall is asked each second, so that what sets it (NTP, an operator, a night
@@ -33,7 +37,7 @@ pub(super) async fn attend(mut needs: Needs) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut schedule = understood(needs.hours.borrow_and_update().schedule());
-    let mut standby = Standby::default();
+    let mut standby = Standby::new(Instant::now());
     let (mut judged, mut closed) = (None, false);
     loop {
         tokio::select! {
@@ -64,6 +68,9 @@ pub(super) async fn attend(mut needs: Needs) {
                 Verdict::Closed(opening) => Some(opening),
             });
         }
+        if needs.figures.link.display_waiting.get() > 0 {
+            continue;
+        }
         if let Some(on) = standby.due(closed, Instant::now()) {
             let power = Arc::clone(&needs.power);
             tokio::task::spawn_blocking(move || power(on));
@@ -80,18 +87,25 @@ fn understood(schedule: Result<Schedule, Invalid>) -> Schedule {
 }
 
 /// When the monitor is switched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Standby {
+    /// Nobody knows how the run before this one left the monitor, nor when the window system blanks it by itself: it is woken once.
+    woken_after: Option<Instant>,
     closed_since: Option<Instant>,
     switched_off: Option<Instant>,
 }
 
 impl Standby {
+    fn new(now: Instant) -> Self {
+        Self { woken_after: Some(now + START), closed_since: None, switched_off: None }
+    }
+
     /// What is to be done now, if anything: `true` for on.
     fn due(&mut self, closed: bool, now: Instant) -> Option<bool> {
         if !closed {
             self.closed_since = None;
-            return self.switched_off.take().map(|_| true);
+            let first = self.woken_after.take_if(|after| *after <= now).is_some();
+            return (self.switched_off.take().is_some() || first).then_some(true);
         }
         let since = *self.closed_since.get_or_insert(now);
         let last = self.switched_off.map_or(since + READABLE, |last| last + AGAIN);
@@ -108,9 +122,11 @@ mod tests {
 
     #[test]
     fn the_monitor_sleeps_while_it_is_closed_and_is_awake_when_it_opens() {
-        let (mut standby, start) = (Standby::default(), Instant::now());
+        let start = Instant::now();
+        let mut standby = Standby::new(start);
         let mut due = |closed, s| standby.due(closed, start + Duration::from_secs(s));
-        assert_eq!((due(false, 0), due(true, 10), due(true, 129)), (None, None, None));
+        assert_eq!((due(false, 0), due(false, 5), due(false, 6)), (None, Some(true), None), "woken once");
+        assert_eq!((due(true, 10), due(true, 129)), (None, None));
         assert_eq!((due(true, 130), due(true, 131)), (Some(false), None));
         assert_eq!((due(true, 730), due(true, 731)), (Some(false), None), "somebody may have woken it");
         assert_eq!((due(false, 800), due(false, 801)), (Some(true), None));

@@ -3,6 +3,7 @@
 //!
 //! A thread of its own: disks may be slow, and looking at cameras and networks is.
 
+use super::candidate;
 use super::quit::{Ended, Quit};
 use crate::capture::{self, Capture};
 use crate::cli::check;
@@ -13,6 +14,7 @@ use crate::hours;
 use crate::link::Link;
 use crate::media::Waker;
 use crate::ops::{Value, logging};
+use crate::pairing::Fingerprint;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -47,6 +49,8 @@ pub(super) struct Rooms {
     pub link: Option<Arc<Link>>,
     pub encoder: Arc<encode::Control>,
     pub quit: Quit,
+    /// Our own.
+    pub fingerprint: Fingerprint,
     pub waker: Waker,
 }
 
@@ -139,7 +143,10 @@ impl Keeper {
                 if let Some(error) = &loaded.ignored {
                     tracing::error!("what was set at the kiosk does not count: {error}");
                 }
-                self.apply(loaded);
+                match candidate::refusal(&self.loaded, &loaded, self.rooms.fingerprint) {
+                    None => self.apply(loaded),
+                    Some(why) => tracing::error!("the configuration is refused, and what was in use stays: {why}"),
+                }
             }
             Err(error) => tracing::error!("the configuration is refused, and what was in use stays: {error}"),
         }
@@ -220,9 +227,9 @@ impl Keeper {
         let folder = loaded.config.data.folder.clone();
         self.apply(loaded);
         let saved = settings::save(&folder, section, key, toml_of(value));
-        // Our own writing is no news.
-        self.read = stamps(&self.loaded);
-        self.seen = self.read;
+        // Our own writing is no news; what the operator has written meanwhile is.
+        let own = stamps(&self.loaded)[1];
+        (self.read[1], self.seen[1]) = (own, own);
         match saved {
             Ok(()) => "Saved".to_owned(),
             Err(error) => format!("Not saved ({error}): holds until the next start"),

@@ -57,7 +57,7 @@ impl Rotation {
 }
 
 impl Write for Rotation {
-    /// Writes a line, whole or not at all.
+    /// Writes a line; of one that a full disk cuts short, the next one follows on the same line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let length = line.len() as u64;
         if self.open.as_ref().is_some_and(|(_, written)| *written > 0 && written + length > self.most_bytes) {

@@ -1,0 +1,135 @@
+//! Whether a configuration that was read while the portal runs may take the place of the one in use.
+//!
+//! Its values are allowed, or it would not have been read. What is asked here is whether somebody meant it (a file that is being copied, or was
+//! written on a full disk, is valid TOML too, and then everything has its default), and whether a portal that begins again with it would come up:
+//! where nobody looks, the one that runs is worth more than the reason why the next one does not.
+
+use crate::config::{Config, Loaded, Origin};
+use crate::link;
+use crate::pairing::Fingerprint;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+/// Why it may not, in words for the operator.
+pub(super) fn refusal(now: &Loaded, next: &Loaded, own: Fingerprint) -> Option<String> {
+    doubt(now, next).or_else(|| obstacle(&now.config, &next.config, own))
+}
+
+/// What looks like an accident.
+fn doubt(now: &Loaded, next: &Loaded) -> Option<String> {
+    let path = now.file.as_ref()?;
+    let shown = path.display();
+    let says_something = |loaded: &Loaded| {
+        loaded.origins.values().any(|origin| matches!(origin, Origin::File { path: at, .. } if at == path))
+    };
+    if next.file.is_none() {
+        return Some(format!("{shown} is gone; restart the portal if it is to run without"));
+    }
+    if next.file == now.file && says_something(now) && !says_something(next) {
+        return Some(format!("{shown} says nothing any more; restart the portal if that is meant"));
+    }
+    if now.config.pairing.far_end.is_some() && next.config.pairing.far_end.is_none() {
+        return Some(
+            "pairing.far_end is not set any more; restart the portal if it is to be paired with nobody".to_owned(),
+        );
+    }
+    None
+}
+
+/// What would keep the next start from coming up, as far as it can be tried beside the portal that runs.
+fn obstacle(now: &Config, next: &Config, own: Fingerprint) -> Option<String> {
+    if next.pairing.far_end == Some(own) {
+        return Some("pairing.far_end is this portal's own fingerprint; enter that of the other one".to_owned());
+    }
+    if let Err(error) = link::try_config(&next.link) {
+        return Some(error.to_string());
+    }
+    let (before, listen) = (now.signaling.listen_address(), next.signaling.listen_address()?);
+    if before == Some(listen) {
+        return None;
+    }
+    let addresses = |text: &str| text.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let ours: Vec<_> = before.and_then(|before| addresses(before).ok()).unwrap_or_default();
+    // Who listens on the port now may be us: then only the address can be tried, not the port.
+    let free =
+        |address: &SocketAddr| if ours.iter().any(|it| it.port() == address.port()) { 0 } else { address.port() };
+    let tried = addresses(listen).and_then(|to_try| {
+        let to_try: Vec<_> = to_try.iter().map(|it| SocketAddr::new(it.ip(), free(it))).collect();
+        TcpListener::bind(&*to_try)
+    });
+    let error = tried.err()?;
+    Some(format!(
+        "signaling.listen = {listen:?} cannot be listened on: {error}; free that port, or name one of this machine's addresses"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use std::path::Path;
+
+    fn load(path: &Path, text: &str) -> Loaded {
+        std::fs::write(path, text).unwrap();
+        let environment = [("XDG_DATA_HOME".to_owned(), path.parent().unwrap().display().to_string())];
+        let sources = Sources {
+            file: Some(path.to_owned()),
+            environment: environment.into_iter().collect(),
+            ..Sources::default()
+        };
+        Config::load(&sources).unwrap()
+    }
+
+    #[test]
+    fn accidents_are_told_from_changes() {
+        let (folder, own) = (tempfile::tempdir().unwrap(), Fingerprint::of(b"ours"));
+        let path = folder.path().join("portal.toml");
+        let far = Fingerprint::of(b"theirs");
+        let paired = format!("[pairing]\nfar_end = \"{far}\"\n");
+        let named = format!("{paired}[site]\nname = \"Harbour\"\n");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        for (before, after, why) in [
+            (named.clone(), paired.clone(), None),
+            (named.clone(), "[site]\nname = \"Harbour\"\n".into(), Some("pairing.far_end is not set any more")),
+            ("[site]\nname = \"Harbour\"\n".into(), "[display]\nwidth = 1000\n".into(), None),
+            ("[site]\nname = \"Harbour\"\n".into(), String::new(), Some("says nothing any more")),
+            (named.clone(), "# to be written\n".into(), Some("says nothing any more")),
+            (String::new(), named.clone(), None),
+            (named.clone(), format!("[pairing]\nfar_end = \"{own}\"\n"), Some("own fingerprint")),
+            (
+                named.clone(),
+                format!(
+                    "{paired}[link]\nice_ca_file = \"/nowhere/ca.pem\"\nice_servers = [{{ url = \"turns:t.example:5349\", username = \"u\", credential = \"c\" }}]\n"
+                ),
+                Some("/nowhere/ca.pem"),
+            ),
+            (
+                named.clone(),
+                format!("{paired}[signaling]\nlisten = \"127.0.0.1:{port}\"\n"),
+                Some("cannot be listened on"),
+            ),
+            (
+                named.clone(),
+                format!("{paired}[signaling]\nlisten = \"192.0.2.1:0\"\n"),
+                Some("one of this machine's addresses"),
+            ),
+            (named.clone(), format!("{paired}[signaling]\nlisten = \"127.0.0.1:0\"\n"), None),
+            // Taken by ourselves: another address of the same port.
+            (
+                format!("{paired}[signaling]\nlisten = \"0.0.0.0:{port}\"\n"),
+                format!("{paired}[signaling]\nlisten = \"127.0.0.1:{port}\"\n"),
+                None,
+            ),
+        ] {
+            let (now, next) = (load(&path, &before), load(&path, &after));
+            let refused = refusal(&now, &next, own);
+            match why {
+                None => assert_eq!(refused, None, "{after}"),
+                Some(why) => assert!(refused.as_ref().is_some_and(|it| it.contains(why)), "{after}: {refused:?}"),
+            }
+        }
+        let now = load(&path, &named);
+        let gone = Loaded { file: None, ..now.clone() };
+        assert!(refusal(&now, &gone, own).is_some_and(|why| why.contains("is gone")));
+    }
+}
