@@ -47,6 +47,12 @@ pub struct Program {
 
 impl Place {
     pub fn start(&self) -> Program {
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        self.start_saying(log.into(), "info")
+    }
+
+    /// Started with another standard error output, and as talkative as this.
+    pub fn start_saying(&self, stderr: Stdio, level: &str) -> Program {
         let folder = self.folder.path();
         let program = env!("CARGO_BIN_EXE_screen-portal");
         let mut command = match self.namespace {
@@ -62,8 +68,8 @@ impl Place {
         command.args(["--listen", &self.listen, "--dial", &self.dial, "--far-end", &self.far_end.to_string()]);
         command.args(["--set", "link.loopback=true"]);
         command.arg("--data").arg(self.data.as_deref().unwrap_or(folder));
-        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        command.env("RUST_LOG", level);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         Program { process, status: format!("http://{}/status", self.status), namespace: self.namespace }
     }
 
