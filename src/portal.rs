@@ -12,6 +12,7 @@
 //! | `capture-watch` | [`capture::Capture`] | looks whether the source delivers; wakes a thread that a driver holds |
 //! | `witness` | [`crate::display::run`] | sees the window system go, and an X server's outputs change |
 //! | `signals` | `portal::signals` | waits for SIGINT, SIGTERM and SIGHUP |
+//! | `privacy-note` | `portal::privacy` | keeps on the disk whether privacy is on |
 //! | `watch` | `portal::watchdog` | looks whether all others turn, mends what does not, feeds systemd |
 //! | `end-limit` | `portal::quit` | while the portal ends: cuts short what takes too long |
 //!
@@ -173,7 +174,7 @@ impl Portal {
         let identity = Identity::load_or_create(&config.data.folder)?;
         let far_end = config.pairing.far_end;
         privacy::no_core_dumps();
-        let (eras, kept) = (Eras::default(), privacy::Kept::new(&config.data.folder));
+        let (eras, kept) = (Eras::default(), privacy::Kept::new(&config.data.folder)?);
         let private = kept.is_private();
         let board = Board::new(far_end.is_some(), private, Arc::clone(&figures), eras.clone(), waker.clone());
         let board = Arc::new(board);

@@ -54,6 +54,13 @@ impl Capture {
         self.control.blurs.store(blurs, Relaxed);
     }
 
+    /// The stable names of the cameras that there are, or `None` while private: then none is opened, not even to ask what it is.
+    /// Takes a few milliseconds for each.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let private = self.control.wanted().private;
+        (!private).then(|| cameras::cameras().iter().map(|camera| camera.name().to_owned()).collect())
+    }
+
     /// Other cameras, best first, in place of the configured ones. Returns at once.
     pub fn set_camera(&self, camera: Preference) {
         self.set_config(Config { camera, ..self.config() });

@@ -395,8 +395,10 @@ mod tests {
         let captured = setup.figures.outgoing.captured.get();
         std::thread::sleep(Duration::from_millis(60));
         assert_eq!(setup.figures.outgoing.captured.get(), captured);
+        assert_eq!(setup.capture.names(), None, "no device is opened, not even to ask");
 
         setup.capture.set_private(false);
+        assert!(setup.capture.names().is_some());
         assert_eq!(state(), CameraState::Starting);
         assert!(setup.encode.wait(LONG).unwrap().is_some());
         assert!(matches!(state(), CameraState::Running { .. }));

@@ -51,10 +51,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Contents, Error> {
     };
     let sections: Sections = toml::from_str(text).map_err(|error| {
         let origin = at(error.span().map_or(0, |span| span.start));
-        Error::Syntax {
-            origin,
-            problem: error.message().replace("expected a map", "expected a section, `[source]` for instance"),
-        }
+        let problem = match error.message() {
+            // A key outside of any section, whose value may be a secret.
+            message if message.ends_with("expected a map") => "expected a section, `[source]` for instance",
+            message => message,
+        };
+        Error::Syntax { origin, problem: problem.into() }
     })?;
     let (mut entries, mut named) = (Vec::new(), Vec::new());
     for (section, keys) in sections {

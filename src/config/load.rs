@@ -1,6 +1,6 @@
 //! Puts the sources of values together, in their order, and finds out whose fault an error is.
 
-use super::{Config, Error, Origin, SECTIONS, Section, file, settings};
+use super::{Config, Error, Origin, SECTIONS, Section, file, secrets, settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,7 +41,10 @@ impl Flag {
     /// The argument of `--set`: `section.key=value`.
     pub fn set(argument: &str) -> Result<Self, Error> {
         let parts = argument.split_once('=').and_then(|(name, value)| Some((name.trim().split_once('.')?, value)));
-        let Some(((section, key), value)) = parts else { return Err(Error::Set(argument.into())) };
+        let Some(((section, key), value)) = parts else {
+            // The value may be a secret.
+            return Err(Error::Set(argument.split('=').next().unwrap_or_default().into()));
+        };
         Ok(Self::new(&format!("--set {section}.{key}"), section, key, value))
     }
 }
@@ -227,11 +230,13 @@ fn accepted(section: &'static Section, key: &str, entry: &Entry) -> Result<toml:
     }
     // That the key wants another type says nothing about the candidate that has the right one.
     let telling = problems.iter().find(|problem| !problem.starts_with("invalid type")).or(problems.first());
+    let is_secret = entry.candidates.iter().any(|value| secrets::holds_secret(key, value));
+    let words = |problem: &String| if is_secret { secrets::without_value(problem) } else { plain(problem) };
     Err(Error::Value {
         origin: entry.origin.clone(),
         section: section.name,
         key: key.into(),
-        problem: telling.map(|problem| plain(problem.as_str())).unwrap_or_default(),
+        problem: telling.map(words).unwrap_or_default(),
     })
 }
 

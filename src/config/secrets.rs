@@ -16,6 +16,27 @@ fn is_secret(key: &str) -> bool {
     key.split('_').any(|word| WORDS.contains(&word))
 }
 
+/// Whether the value of this key is a secret, or has one anywhere in it.
+pub(super) fn holds_secret(key: &str, value: &Value) -> bool {
+    is_secret(key)
+        || match value {
+            Value::Table(inner) => inner.iter().any(|(key, value)| holds_secret(key, value)),
+            Value::Array(items) => items.iter().any(|item| holds_secret("", item)),
+            _ => false,
+        }
+}
+
+/// What a library says of a value, without the value: which of its words were ours and which are a secret is not told apart otherwise.
+pub(super) fn without_value(problem: &str) -> String {
+    // Serde's forms: "invalid type: integer `4711`, expected a string"; the names of fields are no values.
+    match problem.rsplit_once(", expected ") {
+        _ if problem.starts_with("missing field ") => problem.to_owned(),
+        Some((_, "a string")) => "cannot be used, and is not repeated here: expected text in quotes".to_owned(),
+        Some((_, expected)) => format!("cannot be used, and is not repeated here: expected {expected}"),
+        None => "cannot be used, and is not repeated here; see config/portal.toml for how it is written".to_owned(),
+    }
+}
+
 /// The secrets of a configuration, to keep them out of what leaves the machine.
 #[derive(Debug)]
 pub struct Secrets {
@@ -103,6 +124,27 @@ mod tests {
     fn a_short_one_goes_where_it_stands_alone() {
         assert_eq!(without("pin=1234, 12345 1234.", "1234"), "pin=(removed), 12345 (removed).");
         assert_eq!(without("", "1234"), "");
+    }
+
+    #[test]
+    fn what_is_said_of_a_value_is_said_without_it() {
+        for (problem, says) in [
+            (
+                "invalid type: integer `4711`, expected a string",
+                "cannot be used, and is not repeated here: expected text in quotes",
+            ),
+            (
+                "invalid type: string \"a, expected b\", expected a map",
+                "cannot be used, and is not repeated here: expected a map",
+            ),
+            ("missing field `urls`", "missing field `urls`"),
+        ] {
+            assert_eq!(without_value(problem), says);
+        }
+        assert!(!without_value("hush is no word").contains("hush"));
+        let inside = toml::from_str::<Table>("ice_servers = [{ urls = [], credential = 4711 }]").unwrap();
+        assert!(inside.iter().all(|(key, value)| holds_secret(key, value)));
+        assert!(!holds_secret("width", &Value::Integer(4711)));
     }
 
     /// The reference of all keys says in words which of them are secret; the program must know the same ones.

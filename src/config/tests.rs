@@ -88,6 +88,39 @@ fn mistakes_name_key_place_and_what_is_allowed() {
     says(Config::load(&endless).unwrap_err().to_string(), &["/dev/zero", "too large"]);
 }
 
+/// What was written in the place of a secret is nearly the secret, and the log goes to many eyes.
+#[test]
+fn no_mistake_repeats_a_secret() {
+    let in_file = [
+        "[operator]\npin = 47110815",
+        "[operator]\npin = 4711.0815",
+        "[operator]\npin = \"47110815x\"",
+        "[operator]\npin = [47110815]",
+        "[operator]\npin = 47110815x",
+        "[operator]\npin = x47110815",
+        "[operator]\npin = '47110815",
+        "pin = 47110815",
+        "operator = 47110815",
+        "[operator.pin]\n47110815 = 1",
+        "[link]\nice_servers = [{ urls = [], username = \"portal\", credential = 47110815 }]",
+        "[link]\nice_servers = [{ urls = [], username = 47110815, credential = \"\" }]",
+        "[link]\nice_servers = { urls = [], credential = 47110815 }",
+        "[link]\nice_servers = [{ urls = 47110815, credential = \"\" }]",
+    ];
+    let said = in_file.map(|text| (text, mistake(text, &[], &[])));
+    let environment = [("SCREEN_PORTAL_OPERATOR_PIN", "47110815x")];
+    let elsewhere = [
+        ("environment", mistake("", &environment, &[])),
+        ("flag", mistake("", &[], &[("operator", "pin", "[47110815")])),
+        ("set", Flag::set("pin=47110815").unwrap_err().to_string()),
+    ];
+    for (text, said) in said.into_iter().chain(elsewhere) {
+        assert!(!said.contains("4711"), "{text}: {said}");
+    }
+    let said = mistake("[operator]\n\npin = 4711", &[], &[]);
+    assert!(said.contains("line 3: [operator] pin") && said.ends_with("expected text in quotes"), "{said}");
+}
+
 #[test]
 fn set_takes_any_key() {
     let flag = Flag::set("display.monitor=HDMI-1=left").unwrap();

@@ -59,14 +59,12 @@ impl Brightness {
 
 fn read(line: &str) -> Option<(u32, u8)> {
     let (time, level) = line.split_once('=')?;
-    let (hour, minute) = time.trim().split_once(':')?;
-    let number = |text: &str| {
-        let plain = (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| text.parse::<u32>().ok()).flatten()
-    };
-    let (hour, minute, level) = (number(hour)?, number(minute)?, number(level.trim())?);
-    let allowed = hour < 24 && minute < 60 && (u32::from(DARKEST)..=100).contains(&level);
-    allowed.then_some((3600 * hour + 60 * minute, level as u8))
+    let second = 60 * u32::from(crate::hours::minutes(time).ok()?);
+    let level = level.trim();
+    let plain = level.bytes().all(|byte| byte.is_ascii_digit());
+    let level = level.parse().ok().filter(|level| plain && (DARKEST..=100).contains(level))?;
+    // The end of one day is the beginning of the next, which has a line of its own.
+    (second < DAY_S).then_some((second, level))
 }
 
 #[cfg(test)]
@@ -115,6 +113,8 @@ mod tests {
             "22 = 30",
             "22:00",
             "24:00 = 30",
+            "022:000 = 30",
+            "22:00 = +30",
             "22:60 = 30",
             "22:00 = 4",
             "22:00 = 101",

@@ -8,6 +8,7 @@ use crate::ops::{self, Slate};
 use bevy::input::ButtonState;
 use bevy::input::keyboard::{Key, KeyboardInput, NativeKey};
 use bevy::prelude::*;
+use bevy::window::WindowCloseRequested;
 use std::time::{Duration, Instant};
 
 /// What a key asks for.
@@ -119,13 +120,13 @@ pub struct KeysPlugin;
 impl Plugin for KeysPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Operator>().init_resource::<Asked>();
-        app.add_systems(PreUpdate, (listen, act).chain().after(bevy::input::InputSystems));
+        app.add_systems(PreUpdate, (listen, close, act).chain().after(bevy::input::InputSystems));
     }
 }
 
 /// Actions that are to be done in this update.
 #[derive(Resource, Default)]
-struct Asked(Vec<Action>);
+pub(super) struct Asked(pub(super) Vec<Action>);
 
 /// What somebody may do at any time: put overlays away, and switch the camera off. To switch it on again is the operator's business.
 fn is_free(action: Action, slate: Slate) -> bool {
@@ -137,7 +138,7 @@ fn is_free(action: Action, slate: Slate) -> bool {
 }
 
 /// Keys to actions: through the settings page, the PIN and the holding.
-fn listen(
+pub(super) fn listen(
     mut keys: MessageReader<KeyboardInput>,
     pressed: Res<ButtonInput<KeyCode>>,
     (live, shown): (Res<Followed>, Res<Shown>),
@@ -150,6 +151,14 @@ fn listen(
     let control = pressed.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
     if live.is_changed() {
         operator.lock.set_pin(live.0.operator.pin.clone());
+    }
+    // Whoever was on the page has gone, or the PIN is another one.
+    if overlays.settings() && operator.lock.is_closed(now) {
+        overlays.close();
+    }
+    // However the page was put away: what was half written goes with it.
+    if !overlays.settings() && operator.page.is_writing() {
+        operator.page = Page::default();
     }
     for input in keys.read() {
         let operator = &mut *operator;
@@ -166,13 +175,22 @@ fn listen(
             }
             continue;
         }
-        tracing::debug!(key = name, "key");
-        if overlays.settings() {
-            // A key that is held down goes on there: arrows, and the taking away of characters.
-            match press(&input.logical_key, control).map(|press| operator.page.press(press, &live.0)) {
-                Some(Outcome::Close) => overlays.close(),
-                Some(Outcome::Do(command)) => commands.send(command),
-                Some(Outcome::Stay) | None => {}
+        let (asking, writing) = (operator.lock.is_asking(now), overlays.settings() && operator.page.is_writing());
+        if !asking && !writing && !is_digit(&input.logical_key) {
+            tracing::debug!(key = name, "key");
+        }
+        let action = action(&input.logical_key, control);
+        // Free wherever somebody is on the screen, unless it is a letter of a name.
+        let is_privacy = action == Some(Action::Privacy) && is_free(Action::Privacy, shown.0.slate) && !writing;
+        if overlays.settings() && !is_privacy {
+            let press = press(&input.logical_key, control).filter(|press| !input.repeat || press.goes_on());
+            let Some(press) = press else { continue };
+            // Whoever is on the page is there: another minute.
+            operator.lock.is_open(now);
+            match operator.page.press(press, &live.0) {
+                Outcome::Close => overlays.close(),
+                Outcome::Do(command) => commands.send(command),
+                Outcome::Stay => {}
             }
             continue;
         }
@@ -180,11 +198,11 @@ fn listen(
         if input.repeat {
             continue;
         }
-        if operator.lock.is_asking(now) {
+        if asking && !is_privacy {
             operator.enter(&input.logical_key, now, &mut asked);
             continue;
         }
-        let Some(action) = action(&input.logical_key, control) else { continue };
+        let Some(action) = action else { continue };
         if live.0.operator.hold && action != Action::CloseOverlays {
             operator.held = Some((input.logical_key.clone(), action, now));
         } else {
@@ -228,6 +246,23 @@ impl Operator {
             }
             _ => {}
         }
+    }
+}
+
+/// It may be one of the PIN's, whenever it is pressed: no log has it.
+fn is_digit(key: &Key) -> bool {
+    matches!(key, Key::Character(text) if text.contains(|character: char| character.is_ascii_digit()))
+}
+
+/// Whoever closes the window wants the program to end, and may do that if the key for it may.
+pub(super) fn close(
+    mut closing: MessageReader<WindowCloseRequested>,
+    shown: Res<Shown>,
+    mut operator: ResMut<Operator>,
+    mut asked: ResMut<Asked>,
+) {
+    if closing.read().count() > 0 {
+        operator.ask(Action::Quit, shown.0.slate, Instant::now(), &mut asked);
     }
 }
 

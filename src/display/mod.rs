@@ -81,6 +81,8 @@ pub mod witness;
 pub mod xlib;
 
 #[cfg(all(test, feature = "kiosk"))]
+mod keys_tests;
+#[cfg(all(test, feature = "kiosk"))]
 mod pixel_tests;
 #[cfg(all(test, feature = "kiosk"))]
 mod slate_tests;

@@ -41,6 +41,14 @@ pub enum Press {
     Text(char),
 }
 
+impl Press {
+    /// Whether a key that is held down does it again and again. Each change of a value is written to the disk and done, which may take a
+    /// camera seconds: never at the rate of a keyboard.
+    pub fn goes_on(self) -> bool {
+        matches!(self, Self::Up | Self::Down | Self::Backspace | Self::Text(_))
+    }
+}
+
 /// What a key asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -124,6 +132,11 @@ impl Page {
             Row::SelfView => set("display", "self_view", Value::Flag(!live.config.self_view)),
             Row::Name | Row::Network => Outcome::Stay,
         }
+    }
+
+    /// Whether a name is being written: then letters are letters.
+    pub fn is_writing(&self) -> bool {
+        self.writing.is_some()
     }
 
     /// The page as it is painted.

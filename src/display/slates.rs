@@ -3,6 +3,7 @@
 use super::canvas::{Block, Canvas};
 use super::overlays::{Followed, Fonts, Shown};
 use super::painter::Backdrop;
+use crate::operator;
 use crate::ops::{Slate, View};
 use bevy::prelude::*;
 use bevy::text::FontSize;
@@ -18,8 +19,8 @@ pub struct Words {
     pub text: String,
 }
 
-/// What the slate of this view says; `None` when there is none.
-pub fn words(view: &View) -> Option<Words> {
+/// What the slate of this view says, where the keys are used so; `None` when there is none.
+pub fn words(view: &View, operator: &operator::Config) -> Option<Words> {
     let far = view.far_site.as_deref();
     let them = far.unwrap_or("The other side");
     let (title, text) = match view.slate {
@@ -53,7 +54,10 @@ pub fn words(view: &View) -> Option<Words> {
             ("Closed".to_owned(), text)
         }
         Slate::Private => {
-            ("Private".to_owned(), "Camera off: nothing is shown, nothing is sent. Press P to end it.".to_owned())
+            let press = if operator.hold { "Hold" } else { "Press" };
+            let then = if operator.pin.is_set() { " and enter the PIN" } else { "" };
+            let text = format!("Camera off: nothing is shown, nothing is sent. {press} P{then} to end it.");
+            ("Private".to_owned(), text)
         }
     };
     Some(Words { title, text })
@@ -159,17 +163,17 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
 }
 
 fn follow(
-    shown: Res<Shown>,
+    (shown, live): (Res<Shown>, Res<Followed>),
     mut canvas: ResMut<Canvas>,
     mut roots: Query<&mut Node, With<Root>>,
     mut titles: Query<&mut Text, (With<Title>, Without<Line>)>,
     mut lines: Query<&mut Text, (With<Line>, Without<Title>)>,
     mut said: Local<Option<Words>>,
 ) {
-    if !shown.is_changed() {
+    if !shown.is_changed() && !live.is_changed() {
         return;
     }
-    let now = words(&shown.0);
+    let now = words(&shown.0, &live.0.operator);
     if *said == now {
         return;
     }
@@ -209,17 +213,31 @@ mod tests {
     fn every_slate_has_its_own_few_words() {
         let mut titles = std::collections::HashSet::new();
         for slate in Slate::ALL.into_iter().filter(|slate| *slate != Slate::Hidden) {
-            let words = words(&View { slate, ..View::default() }).unwrap();
+            let words = words(&View { slate, ..View::default() }, &operator::Config::default()).unwrap();
             assert!(words.title.chars().count() <= 30, "{}", words.title);
             assert!(titles.insert(words.title));
         }
-        assert_eq!(words(&View { slate: Slate::Hidden, ..View::default() }), None);
+        assert_eq!(words(&View { slate: Slate::Hidden, ..View::default() }, &operator::Config::default()), None);
+    }
+
+    #[test]
+    fn how_privacy_ends_is_said_as_it_is() {
+        let view = View { slate: Slate::Private, ..View::default() };
+        for (pin, hold, end) in [
+            ("", false, "Press P to end it."),
+            ("", true, "Hold P to end it."),
+            ("4711", false, "Press P and enter the PIN to end it."),
+            ("4711", true, "Hold P and enter the PIN to end it."),
+        ] {
+            let text = words(&view, &operator::Config { pin: pin.into(), hold }).unwrap().text;
+            assert!(text.ends_with(end), "{text}");
+        }
     }
 
     #[test]
     fn the_far_end_is_called_by_its_name() {
         let view = View { slate: Slate::NoFarEnd, far_site: Some("Oslo".to_owned()), ..View::default() };
-        assert_eq!(words(&view).unwrap().title, "Oslo is out of reach");
+        assert_eq!(words(&view, &operator::Config::default()).unwrap().title, "Oslo is out of reach");
     }
 
     #[test]

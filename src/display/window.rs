@@ -3,15 +3,14 @@
 use super::Remedies;
 use super::config::Config;
 use super::fit::Extent;
-use super::keys::Commands as PortalCommands;
 use super::overlays::Followed;
 use super::server::{Server, take_keyboard};
 use super::witness::{Output, Outputs};
-use crate::ops::{self, Figures};
+use crate::ops::Figures;
 use bevy::prelude::*;
 use bevy::window::{
-    CursorOptions, Monitor, MonitorSelection, PrimaryMonitor, PrimaryWindow, RawHandleWrapper, WindowCloseRequested,
-    WindowDestroyed, WindowMode, WindowPosition, WindowResolution,
+    CursorOptions, Monitor, MonitorSelection, PrimaryMonitor, PrimaryWindow, RawHandleWrapper, WindowDestroyed,
+    WindowMode, WindowPosition, WindowResolution,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,7 +60,7 @@ impl Plugin for WindowPlugin {
                 figures: self.figures.clone(),
             })
             .add_systems(PreUpdate, give_up)
-            .add_systems(Update, (follow.before(keep), keep, focus, close));
+            .add_systems(Update, (follow.before(keep), keep, focus));
     }
 }
 
@@ -239,18 +238,6 @@ fn focus(
         && (now > end || take_keyboard(&window))
     {
         *until = None;
-    }
-}
-
-/// Whoever closes the window wants the program to end.
-fn close(
-    mut closing: MessageReader<WindowCloseRequested>,
-    commands: Res<PortalCommands>,
-    mut exit: MessageWriter<AppExit>,
-) {
-    if closing.read().next().is_some() {
-        commands.send(ops::Command::Quit);
-        exit.write(AppExit::Success);
     }
 }
 

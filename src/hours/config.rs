@@ -133,7 +133,7 @@ fn spans_of(text: &str) -> Result<Vec<Span>, String> {
 }
 
 /// `08:00` to minutes after midnight; up to `24:00`.
-fn minutes(text: &str) -> Result<u16, String> {
+pub(crate) fn minutes(text: &str) -> Result<u16, String> {
     let text = text.trim();
     let wrong = || format!("has `{text}` for a time of day");
     let digits = |text: &str| {

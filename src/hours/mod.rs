@@ -20,6 +20,7 @@ mod verdict;
 
 pub use announced::{Announced, MOST_ANNOUNCED};
 pub use config::Config;
+pub(crate) use config::minutes;
 pub use schedule::{Interval, Schedule};
 pub use verdict::{Verdict, verdict};
 

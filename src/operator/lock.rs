@@ -55,11 +55,16 @@ impl Lock {
 
     /// Whether keys work at `now`. Each that does keeps it open for another minute.
     pub fn is_open(&mut self, now: Instant) -> bool {
-        let open = !self.pin.is_set() || self.unlocked_until.is_some_and(|until| now < until);
+        let open = !self.is_closed(now);
         if open && self.pin.is_set() {
             self.unlocked_until = Some(now + UNLOCKED);
         }
         open
+    }
+
+    /// Whether keys do not work at `now`; asked by who is no key.
+    pub fn is_closed(&self, now: Instant) -> bool {
+        self.pin.is_set() && self.unlocked_until.is_none_or(|until| now >= until)
     }
 
     /// Somebody wants to enter the PIN.
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(enter(&mut lock, "4711", start), Entered::Right);
         assert!(!lock.is_asking(start));
         assert!(lock.is_open(at(59)) && lock.is_open(at(118)) && !lock.is_open(at(178)));
+        assert!(!lock.is_closed(at(177)) && lock.is_closed(at(178)), "to ask is not to press a key");
         assert_eq!(enter(&mut lock, "4711", at(200)), Entered::Right);
         lock.close();
         assert!(!lock.is_open(at(201)));

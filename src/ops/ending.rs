@@ -26,6 +26,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const FILE_NAME: &str = "last-end.json";
 /// Carries the reason over execve(2). Not named as keys of the configuration are: it is none.
 const VARIABLE: &str = "PORTAL_LAST_END";
+/// Carries privacy over execve(2), where the disk takes no file: there and not empty while it is on.
+const PRIVATE: &str = "PORTAL_PRIVATE";
 /// A run that lasted so long was a good one: whatever ended it, the next one starts at once.
 const GOOD_RUN: Duration = Duration::from_secs(60);
 /// The longest wait before the program begins again.
@@ -96,6 +98,7 @@ struct Run {
 }
 
 static RUN: OnceLock<Run> = OnceLock::new();
+static IS_PRIVATE: AtomicBool = AtomicBool::new(false);
 
 /// To be called once, when a portal is about to start: reads why the program ended last, logs it, and
 /// notes that it runs. If it began again soon after it had started, it waits here first. Returns when this run began, `started` if it did not wait.
@@ -137,6 +140,16 @@ pub fn note(cause: Cause, reason: &str) {
     }
 }
 
+/// Whether privacy is on: whoever begins again begins with it.
+pub fn set_private(private: bool) {
+    IS_PRIVATE.store(private, Relaxed);
+}
+
+/// Whether privacy was on when the program began again, if it did.
+pub fn was_private() -> bool {
+    std::env::var_os(PRIVATE).is_some_and(|value| !value.is_empty())
+}
+
 /// Begins again: notes why, and replaces this program by itself. Other threads end here and now, so whatever should be orderly must have
 /// been done before. Comes back only if the system refuses, with its answer.
 pub fn begin_again(reason: &str) -> io::Error {
@@ -149,6 +162,8 @@ pub fn begin_again(reason: &str) -> io::Error {
     let mut arguments = std::env::args_os();
     let mut command = Command::new(program());
     command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(VARIABLE, handed_over);
+    // Also over what an earlier life had handed over to this one.
+    command.env(PRIVATE, if IS_PRIVATE.load(Relaxed) { "1" } else { "" });
     logging::flush();
     close_on_exec();
     command.exec()
@@ -354,6 +369,9 @@ mod tests {
             let last = last();
             println!("child {} {last:?}", std::process::id());
             let times = last.map_or(0, |last| last.short_runs);
+            println!("private {}", was_private());
+            // Once, and not for ever.
+            set_private(times == 0);
             if times == 2 {
                 note(Cause::Asked, "the test is over");
                 note(Cause::Failed, "too late to count");
@@ -383,6 +401,8 @@ mod tests {
             let lives: Vec<_> = output.lines().filter(|line| line.starts_with("child ")).collect();
             let ids: Vec<_> = lives.iter().filter_map(|life| life.split(' ').nth(1)).collect();
             assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "{output}");
+            let private: Vec<_> = output.lines().filter_map(|line| line.strip_prefix("private ")).collect();
+            assert_eq!(private, ["false", "true", "false"], "handed over once, on a disk that takes nothing too");
             assert!(lives[0].ends_with("None"), "{output}");
             assert!(lives[1].contains("time 0") && lives[2].contains("time 1"), "{output}");
             assert!(start.elapsed() > Duration::from_secs(3), "it began again without a pause: {:?}", start.elapsed());

@@ -4,7 +4,7 @@ use super::{CameraState, FarCamera, Figures, Slate, View};
 use serde::{Deserialize, Serialize};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What becomes of our pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,17 +48,18 @@ pub struct Privacy {
     pub proven: bool,
     /// Pictures captured since the state began.
     pub captured: u64,
-    /// Pictures sent since the state began.
+    /// Pictures sent since the state began; in `private` since a second later, when what was on its way has gone.
     pub sent: u64,
-    /// Pictures of the far end presented since the state began.
+    /// Pictures of the far end presented, since then.
     pub presented: u64,
     /// What stands on our screen instead of the far end's picture (`hidden`: nothing does).
     pub shown: Slate,
     /// Why, in words.
     pub why: String,
-    /// Pictures written to disk. No part of the program can: the test `tests/privacy.rs` runs it where no file may grow.
-    pub written_to_disk: u64,
 }
+
+/// What was being sent or shown in the moment of the key is sent or shown within this time.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// When the present state began, and what had been counted by then.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +69,13 @@ pub(super) struct Since {
     captured: u64,
     sent: u64,
     presented: u64,
+    /// Whether what had begun before has ended.
+    settled: bool,
 }
 
 impl Since {
     pub fn new(at: Instant) -> Self {
-        Self { state: PrivacyState::default(), at, captured: 0, sent: 0, presented: 0 }
+        Self { state: PrivacyState::default(), at, captured: 0, sent: 0, presented: 0, settled: false }
     }
 
     /// The state is this one now. To be told of every change.
@@ -80,7 +83,18 @@ impl Since {
         if state != self.state {
             let (outgoing, incoming) = (&figures.outgoing, &figures.incoming);
             let (captured, sent) = (outgoing.captured.get(), outgoing.sent.get());
-            *self = Self { state, at: now, captured, sent, presented: incoming.presented.get() };
+            *self = Self { state, at: now, captured, sent, presented: incoming.presented.get(), settled: false };
+        }
+    }
+
+    /// To be called about once a second. A packet that was being written, or a picture that was being presented, when the camera's thread
+    /// said that it is off is counted after that; it must not stand against all of a night's privacy. Captured nothing may be from then on: that
+    /// thread is the one who captures.
+    pub fn settles(&mut self, figures: &Figures, now: Instant) {
+        let begun = now.saturating_duration_since(self.at) >= SETTLES;
+        if self.state == PrivacyState::Private && begun && !self.settled {
+            (self.sent, self.presented) = (figures.outgoing.sent.get(), figures.incoming.presented.get());
+            self.settled = true;
         }
     }
 
@@ -100,7 +114,6 @@ impl Since {
             presented: incoming.presented.get().saturating_sub(self.presented),
             shown: view.slate,
             why: why(view),
-            written_to_disk: 0,
         };
         let nothing = privacy.captured + privacy.sent + privacy.presented == 0;
         privacy.proven = match privacy.state {
@@ -174,6 +187,41 @@ mod tests {
         }
         figures.outgoing.camera_open.set(1);
         assert!(!figures.privacy(&private, now).proven);
+    }
+
+    /// When something is counted after the camera was off, in milliseconds; whether privacy is proven then, and after two seconds.
+    #[test]
+    fn what_was_on_its_way_counts_only_while_it_may_be() {
+        let private = View { slate: Slate::Private, camera: CameraState::Private, ..View::default() };
+        for (what, at_ms, then, at_last) in [
+            ("nothing", 100, true, true),
+            ("sent", 100, false, true),
+            ("presented", 900, false, true),
+            ("sent", 1100, false, false),
+            ("presented", 1100, false, false),
+            ("captured", 100, false, false),
+        ] {
+            let (figures, start) = (Figures::default(), Instant::now());
+            let at = |ms| start + Duration::from_millis(ms);
+            figures.watches(&private, start);
+            let mut proven = None;
+            for ms in (0..=2000).step_by(100) {
+                if ms == at_ms {
+                    match what {
+                        "captured" => figures.outgoing.captured.one(),
+                        "sent" => figures.outgoing.sent.one(),
+                        "presented" => figures.incoming.presented.one(),
+                        _ => {}
+                    }
+                    proven = Some(figures.privacy(&private, at(ms)).proven);
+                }
+                if ms % 1000 == 0 {
+                    figures.tick(at(ms));
+                }
+            }
+            let last = figures.privacy(&private, at(2000)).proven;
+            assert_eq!((proven, last), (Some(then), at_last), "{what} after {at_ms} ms");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::candidate;
 use super::quit::{Ended, Quit};
-use crate::capture::{self, Capture};
+use crate::capture::Capture;
 use crate::cli::check;
 use crate::codec::encode;
 use crate::config::{self, Change, Config, Effect, Loaded, settings};
@@ -124,8 +124,10 @@ impl Keeper {
                 self.show(|live| live.notice = notice);
             }
             Order::ListCameras => {
-                let cameras = capture::cameras().iter().map(|camera| camera.name().to_owned()).collect();
-                self.show(|live| live.cameras = cameras);
+                // While private the list stays as it was.
+                if let Some(cameras) = self.rooms.capture.upgrade().and_then(|capture| capture.names()) {
+                    self.show(|live| live.cameras = cameras);
+                }
             }
             Order::NextCamera => match self.rooms.capture.upgrade().and_then(|capture| capture.next_camera()) {
                 Some(camera) => tracing::info!(camera, "chosen at the kiosk"),

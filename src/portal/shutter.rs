@@ -5,6 +5,7 @@ use super::privacy::Kept;
 use crate::capture::Capture;
 use crate::hours::Announced;
 use crate::link::Link;
+use crate::ops::ending;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Tells board, far end and camera, in this order: the far end's slate says why the picture ends, and then it ends.
@@ -28,6 +29,7 @@ impl Shutter {
     /// An open one, or a private one where the board is: all that it tells was told so from the start.
     pub(super) fn new(board: Arc<Board>, link: Option<Arc<Link>>, capture: &Arc<Capture>, kept: Kept) -> Self {
         let reasons = Reasons { private: board.is_private(), closed: false };
+        ending::set_private(reasons.private);
         Self { reasons: Mutex::new(reasons), board, link, capture: Arc::downgrade(capture), kept }
     }
 
@@ -59,6 +61,8 @@ impl Shutter {
         if *reasons == before {
             return;
         }
+        // First, and without a disk: whatever hangs from here on, a portal that begins again is private.
+        ending::set_private(reasons.private);
         if let Some(link) = &self.link {
             link.set_private(reasons.private);
             link.set_closed(reasons.closed);
@@ -66,9 +70,11 @@ impl Shutter {
         if let Some(capture) = self.capture.upgrade() {
             capture.set_private(reasons.private || reasons.closed);
         }
-        if reasons.private != before.private {
-            // Last: it may wait for the disk.
-            self.kept.keep(reasons.private);
+        let written = (reasons.private != before.private).then(|| self.kept.keep(reasons.private));
+        // Nobody else waits for the disk: the opening hours are kept by a thread of the network.
+        drop(reasons);
+        if let Some(written) = written {
+            written.wait();
         }
     }
 }

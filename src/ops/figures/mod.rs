@@ -166,6 +166,7 @@ impl Figures {
 
     /// To be called about once a second: makes the rates of the time since the last call. Returns whether the link's quality has changed.
     pub fn tick(&self, now: Instant) -> Option<QualityChange> {
+        self.lock(&self.privacy).settles(self, now);
         let mut truth = self.lock(&self.truth);
         self.incoming.interrupted_ms.add(truth.interrupted(now));
         let signs = self.lock(&self.rates).tick(self, now);

@@ -1,0 +1,150 @@
+//! The keys with the settings page and the PIN: what a person presses, and what comes of it.
+
+use super::keys::{Action, Asked, Commands, Operator, close, listen};
+use super::overlays::{Followed, Overlays, Shown};
+use crate::ops::{self, Slate};
+use bevy::input::ButtonState;
+use bevy::input::keyboard::{Key, KeyboardInput};
+use bevy::prelude::*;
+use bevy::window::WindowCloseRequested;
+use std::time::{Duration, Instant};
+
+/// The systems that take the keys, and what they have sent to the portal.
+struct Kiosk(App, crossbeam_channel::Receiver<ops::Command>);
+
+impl Kiosk {
+    /// With this PIN, and, if somebody has entered it, unlocked by the first of them so long ago.
+    fn new(pin: &str, unlocked: Option<Duration>, slate: Slate) -> Self {
+        let (commands, sent) = crossbeam_channel::bounded(8);
+        let mut live = crate::display::Live::default();
+        live.operator.pin = pin.into();
+        let mut operator = Operator::default();
+        operator.lock.set_pin(pin.into());
+        if let Some(ago) = unlocked {
+            pin.bytes().for_each(|digit| {
+                let _ = operator.lock.digit(digit - b'0', Instant::now() - ago);
+            });
+        }
+        let mut app = App::new();
+        app.add_message::<KeyboardInput>()
+            .add_message::<WindowCloseRequested>()
+            .init_resource::<ButtonInput<KeyCode>>()
+            .init_resource::<Asked>()
+            .insert_resource(Commands(commands))
+            .insert_resource(operator)
+            .insert_resource(Overlays::new(true, false))
+            .insert_resource(Followed(live))
+            .insert_resource(Shown(ops::View { slate, ..ops::View::default() }))
+            .add_systems(Update, (listen, close).chain());
+        Self(app, sent)
+    }
+
+    /// Presses a key; what is to be done then.
+    fn press(&mut self, logical_key: Key, repeat: bool) -> Vec<Action> {
+        let (key_code, window) = (KeyCode::F24, Entity::PLACEHOLDER);
+        let state = ButtonState::Pressed;
+        self.0.world_mut().write_message(KeyboardInput { key_code, logical_key, state, text: None, repeat, window });
+        self.update()
+    }
+
+    fn update(&mut self) -> Vec<Action> {
+        self.0.update();
+        std::mem::take(&mut self.0.world_mut().resource_mut::<Asked>().0)
+    }
+
+    fn letter(&mut self, text: &str) -> Vec<Action> {
+        self.press(Key::Character(text.into()), false)
+    }
+
+    fn open_settings(&mut self) {
+        self.0.world_mut().resource_mut::<Overlays>().open_settings();
+    }
+
+    fn is_on_page(&self) -> bool {
+        self.0.world().resource::<Overlays>().settings()
+    }
+
+    fn lock(&mut self) -> Mut<'_, Operator> {
+        self.0.world_mut().resource_mut::<Operator>()
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn privacy_is_free_wherever_somebody_is() {
+    let mut kiosk = Kiosk::new("4711", None, Slate::Hidden);
+    assert_eq!(kiosk.letter("r"), []);
+    assert!(kiosk.lock().lock.is_asking(Instant::now()));
+    assert_eq!(kiosk.letter("p"), [Action::Privacy], "while the PIN is asked for");
+    assert_eq!(kiosk.press(Key::Character("p".into()), true), [], "held down it toggles nothing");
+    let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+    kiosk.open_settings();
+    assert_eq!(kiosk.letter("p"), [Action::Privacy], "on the settings page");
+    assert_eq!(kiosk.press(Key::Character("p".into()), true), []);
+    kiosk.press(Key::Enter, false);
+    assert_eq!(kiosk.letter("p"), [], "a letter of a name");
+    let mut kiosk = Kiosk::new("4711", Some(SECOND), Slate::Private);
+    kiosk.open_settings();
+    assert_eq!(kiosk.letter("p"), [], "to switch the camera on again is not free there");
+}
+
+#[test]
+fn the_page_is_there_only_while_the_lock_is_open() {
+    let mut kiosk = Kiosk::new("4711", Some(50 * SECOND), Slate::Hidden);
+    kiosk.open_settings();
+    kiosk.press(Key::ArrowDown, false);
+    assert!(kiosk.is_on_page() && !kiosk.lock().lock.is_closed(Instant::now() + 50 * SECOND), "a key renews it");
+    kiosk.press(Key::ArrowUp, false);
+    kiosk.press(Key::Enter, false);
+    kiosk.letter("x");
+    kiosk.lock().lock.close();
+    kiosk.update();
+    assert!(!kiosk.is_on_page(), "its minute is over");
+    kiosk.update();
+    assert!(!kiosk.lock().page.is_writing());
+
+    let mut kiosk = Kiosk::new("4711", Some(SECOND), Slate::Hidden);
+    kiosk.open_settings();
+    kiosk.update();
+    assert!(kiosk.is_on_page());
+    kiosk.0.world_mut().resource_mut::<Followed>().0.operator.pin = "0815".into();
+    kiosk.press(Key::ArrowRight, false);
+    assert!(!kiosk.is_on_page(), "another PIN");
+    let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+    kiosk.open_settings();
+    kiosk.update();
+    assert!(kiosk.is_on_page(), "without a PIN there is no lock");
+}
+
+#[test]
+fn a_key_that_is_held_down_changes_a_value_once() {
+    let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+    kiosk.open_settings();
+    for row in 0..3 {
+        kiosk.press(Key::ArrowDown, row > 0);
+    }
+    for held in 0..20 {
+        kiosk.press(Key::ArrowRight, held > 0);
+        kiosk.press(Key::Enter, true);
+    }
+    let rotated = ops::Command::Set("display", "rotate_deg", ops::Value::Number(90));
+    assert_eq!(kiosk.1.try_iter().collect::<Vec<_>>(), [rotated]);
+}
+
+#[test]
+fn whoever_closes_the_window_needs_the_pin() {
+    for (pin, quits) in [("", vec![Action::Quit]), ("4711", vec![])] {
+        let mut kiosk = Kiosk::new(pin, None, Slate::Hidden);
+        let window = Entity::PLACEHOLDER;
+        kiosk.0.world_mut().write_message(WindowCloseRequested { window });
+        assert_eq!(kiosk.update(), quits, "PIN {pin:?}");
+        assert_eq!(kiosk.lock().lock.is_asking(Instant::now()), quits.is_empty());
+    }
+    let mut kiosk = Kiosk::new("4711", None, Slate::Hidden);
+    let window = Entity::PLACEHOLDER;
+    kiosk.0.world_mut().write_message(WindowCloseRequested { window });
+    kiosk.update();
+    let done: Vec<_> = ["4", "7", "1", "1"].map(|digit| kiosk.letter(digit)).concat();
+    assert_eq!(done, [Action::Quit]);
+}
