@@ -93,8 +93,10 @@ fn the_kernels_test_camera_from_any_state() {
     device.set_params(&v4l::video::capture::Parameters::new(v4l::Fraction::new(2, 25))).unwrap();
     drop(device);
 
+    let begun = Instant::now();
     let running = start(Config { time_code: true, ..Config::default() });
-    let (description, _) = running.until_running(10);
+    let (description, at) = running.until_running(10);
+    println!("left in another format and rate: pictures {:.0?} after the start", at - begun);
     assert!(description.contains("1280x720 NV12 at 30 fps"), "{description}");
     let frame = running.frame();
     // It shows 75 % bars, and says nothing of the matrix: BT.601, limited.
@@ -250,7 +252,9 @@ fn somebody_else_has_the_camera() {
     let (reason, _) = running.until_missing(5);
     assert!(reason.contains("is in use by \"camera_rig") && reason.contains(&hold.id().to_string()), "{reason}");
     hold.wait().unwrap();
-    running.until_running(3);
+    let free = Instant::now();
+    let (_, back) = running.until_running(3);
+    println!("busy at the start: pictures {:.0?} after it was let go", back.saturating_duration_since(free));
 }
 
 #[test]
@@ -265,5 +269,7 @@ fn the_camera_may_not_be_opened() {
     assert!(reason.contains("group \"video\""), "{reason}");
     // SAFETY: as above.
     assert_eq!(unsafe { libc::seteuid(0) }, 0);
-    running.until_running(3);
+    let allowed = Instant::now();
+    let (_, back) = running.until_running(3);
+    println!("permission appears later: pictures {:.0?} after it", back - allowed);
 }

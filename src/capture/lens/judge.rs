@@ -6,10 +6,11 @@
 //! | covered | suspected for 0.4 s without a break |
 //! | ended | a third of the usual detail, or half the usual light, is back for 0.3 s |
 //!
-//! *Usual* is the least that is usual, the scene without people: it follows downwards within half a minute, upwards within half an
-//! hour, and not at all while something is suspected. So dusk, snow and fog, which take minutes, move what is usual and are never
+//! *Usual* is the least that is usual, the scene without people: it follows downwards within half a minute; upwards within half an
+//! hour, and then to the least of the last one or two minutes, so that a crowd before a white wall does not become the wall; and not at all while something is suspected. So dusk, snow and fog, which take minutes, move what is usual and are never
 //! sudden; somebody who goes away from a white wall leaves what was there before; people who pass, a light that is switched and the
-//! camera's exposure leave more than a seventh. What ends by itself does; what does not, or comes again and again, is taken for the
+//! camera's exposure leave more than a seventh. Where it was dark and the light comes, what is usual is learned anew, as at the
+//! start: neither night nor a hand that was on the lens while the portal started leave it blind. What ends by itself does; what does not, or comes again and again, is taken for the
 //! scene after a while:
 //!
 //! | what is left in the picture | for at most, in all |
@@ -44,9 +45,13 @@ const FAINT: f32 = 0.02;
 /// Where there is never detail: as dark as this, and a fraction of the usual light.
 const DARK: f32 = 0.10;
 const DIMMED: f32 = 0.35;
+/// As bright as this, there is light.
+const LIT: f32 = 0.20;
 /// How fast the usual follows, in seconds.
 const RISES_IN: f32 = 1800.0;
 const FALLS_IN: f32 = 20.0;
+/// The least is looked for in spans of so long.
+const SPAN: Duration = Duration::from_secs(60);
 /// The share of the usual detail from which on there is something in the picture nevertheless.
 const SOMETHING: f32 = 0.05;
 const LONGEST_WITH_SOMETHING: f32 = 60.0;
@@ -65,6 +70,9 @@ pub struct Judge {
     suspected: Option<Instant>,
     covered: bool,
     regained: Option<Instant>,
+    least: Least,
+    /// Since when there is light where it is usually dark.
+    lit: Option<Instant>,
     /// Seconds for which it has been covered lately.
     spent_s: f32,
 }
@@ -85,18 +93,19 @@ impl Judge {
         let usual = self.usual;
         let step = self.last.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         let step = step.as_secs_f32().min(LONGEST_STEP);
+        let least = if self.covered { 0.0 } else { self.least.of(sight.detail, now) };
         if self.covered {
             self.spent_s += step;
             if is_back(sight, usual) {
                 let since = *self.regained.get_or_insert(now);
                 if now.saturating_duration_since(since) >= BACK {
-                    self.clear(usual);
+                    (self.covered, self.regained) = (false, None);
                 }
             } else {
                 self.regained = None;
                 if longest(sight, usual).is_some_and(|longest_s| self.spent_s >= longest_s) {
                     // It is the scene now.
-                    self.clear(sight);
+                    self.learn_anew();
                 }
             }
         } else if is_lost(sight, usual) {
@@ -104,20 +113,50 @@ impl Judge {
             if now.saturating_duration_since(since) >= SURE {
                 (self.covered, self.suspected) = (true, None);
             }
+        } else if self.is_lit(sight, now) {
+            self.learn_anew();
         } else {
             self.suspected = None;
             self.spent_s = (self.spent_s - FORGIVEN * step).max(0.0);
+            let seen = if sight.detail < usual.detail { sight.detail } else { least.max(usual.detail) };
             self.usual = Sight {
-                detail: follow(usual.detail, sight.detail, step),
+                detail: follow(usual.detail, seen, step),
                 brightness: follow(usual.brightness, sight.brightness, step),
             };
         }
         self.covered
     }
 
-    /// Not covered any more; this is usual.
-    fn clear(&mut self, usual: Sight) {
-        (self.usual, self.covered, self.regained) = (usual, false, None);
+    /// Whether the light has come where it is usually dark.
+    fn is_lit(&mut self, sight: Sight, now: Instant) -> bool {
+        if !is_dark(self.usual) || sight.brightness < LIT {
+            self.lit = None;
+            return false;
+        }
+        now.saturating_duration_since(*self.lit.get_or_insert(now)) >= BACK
+    }
+
+    /// From the next picture on, as at the start.
+    fn learn_anew(&mut self) {
+        *self = Self { spent_s: self.spent_s, ..Self::default() };
+    }
+}
+
+/// The least of the last span and of this one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Least {
+    since: Option<Instant>,
+    before: Option<f32>,
+    now: f32,
+}
+
+impl Least {
+    fn of(&mut self, detail: f32, now: Instant) -> f32 {
+        match self.since {
+            Some(since) if now.saturating_duration_since(since) < SPAN => self.now = self.now.min(detail),
+            _ => *self = Self { since: Some(now), before: self.since.map(|_| self.now), now: detail },
+        }
+        self.before.map_or(self.now, |before| before.min(self.now))
     }
 }
 
@@ -221,6 +260,8 @@ mod tests {
         let wall = (60.0, 0.001, 0.7);
         assert_eq!(covered(&[wall, (0.2, 0.0, 0.8), (60.0, 0.0, 0.8)]), []);
         assert_eq!(covered(&[wall, (3.0, 0.1, 0.5), (0.5, 0.001, 0.7), (60.0, 0.001, 0.7)]), [], "somebody passed");
+        let crowd = [(0.5, 0.1, 0.5), (6.0, 0.1, 0.5), (0.5, 0.001, 0.7), (1.0, 0.001, 0.7)].repeat(450);
+        assert_eq!(covered(&[vec![wall], crowd].concat()), [], "an hour of people, one after the other");
         let found = covered(&[wall, (0.2, 0.0, 0.03), (5.0, 0.0, 0.03), (0.2, 0.001, 0.7), (9.0, 0.001, 0.7)]);
         assert!(matches!(found[..], [(from, to)] if from < 61.0 && (65.0..66.0).contains(&to)), "{found:?}");
     }
@@ -241,5 +282,38 @@ mod tests {
     #[test]
     fn nothing_is_known_at_the_start() {
         assert_eq!(covered(&[(3600.0, 0.0, 0.02)]), [], "dark from the beginning: night, for all we know");
+    }
+
+    #[test]
+    fn the_first_light_after_a_night_is_learned_from() {
+        // About, what is before; then a minute of light, and a hand for five seconds from the 45th on.
+        let table: [(&str, &[Part]); 3] = [
+            ("dark from the start", &[(300.0, 0.0, 0.02)]),
+            ("a hand on the lens while the portal starts", &[(15.0, 0.0, 0.05)]),
+            (
+                "an evening, a night and a dawn",
+                &[(60.0, 0.2, 0.5), (1200.0, 0.0, 0.02), (3600.0, 0.0, 0.02), (1200.0, 0.2, 0.5)],
+            ),
+        ];
+        for (about, before) in table {
+            let morning = [
+                (0.5, 0.2, 0.5),
+                (44.5, 0.2, 0.5),
+                (0.1, 0.0, 0.05),
+                (5.0, 0.0, 0.05),
+                (0.1, 0.2, 0.5),
+                (9.0, 0.2, 0.5),
+            ];
+            let begin: f32 = before.iter().map(|(seconds, ..)| seconds).sum();
+            let story: Vec<Part> = before.iter().copied().chain(morning).collect();
+            let found = covered(&story);
+            let [(from, to)] = found[..] else { panic!("{about}: {found:?}") };
+            assert!(
+                (45.0..46.0).contains(&(from - begin)) && (50.0..51.0).contains(&(to - begin)),
+                "{about}: {found:?}"
+            );
+        }
+        let lamps: Vec<Part> = [(60.0, 0.0, 0.02), (0.1, 0.1, 0.3), (1.0, 0.1, 0.3), (0.1, 0.0, 0.02)].repeat(40);
+        assert_eq!(covered(&lamps), [], "headlights each minute");
     }
 }

@@ -110,6 +110,29 @@ pub fn fog(light: &mut [f32], density: f32) {
     light.iter_mut().for_each(|light| *light += (0.6 - *light) * density);
 }
 
+/// Out of focus: each point is a square of `radius` pixels to each side, twice, which is near enough to a disc.
+pub fn out_of_focus(light: &mut [f32], radius: usize) {
+    let mean = |light: &mut [f32], first: usize, step: usize, count: usize| {
+        let line: Vec<f32> = (0..count).map(|n| light[first + n * step]).collect();
+        let at = |n: isize| line[n.clamp(0, count as isize - 1) as usize];
+        let reach = radius as isize;
+        let mut sum: f32 = (-reach..=reach).map(at).sum();
+        for n in 0..count {
+            light[first + n * step] = sum / (2 * radius + 1) as f32;
+            sum += at(n as isize + reach + 1) - at(n as isize - reach);
+        }
+    };
+    for _ in 0..2 {
+        (0..HEIGHT).for_each(|row| mean(light, row * WIDTH, 1, WIDTH));
+        (0..WIDTH).for_each(|column| mean(light, column, WIDTH, HEIGHT));
+    }
+}
+
+/// Something large and plain that stops before the camera and leaves the right of the picture free: a van, a board on wheels.
+pub fn obstacle(light: &mut [f32], part: f32, value: f32) {
+    block(light, [0.0, 0.0, part, 1.0], value, 0.02);
+}
+
 /// A camera: exposure that follows the light, and noise that follows the exposure.
 pub struct CameraModel {
     pool: Pool,

@@ -10,6 +10,8 @@
 
 mod judge;
 #[cfg(test)]
+mod life_tests;
+#[cfg(test)]
 mod material;
 #[cfg(test)]
 mod tests;

@@ -10,19 +10,19 @@ const FPS: f32 = 15.0;
 
 /// When it was covered, in seconds, and how little was seen.
 #[derive(Debug, Default)]
-struct Found {
-    spans: Vec<(f32, f32)>,
-    least: Sight,
+pub(super) struct Found {
+    pub spans: Vec<(f32, f32)>,
+    pub least: Sight,
 }
 
 impl Found {
-    fn seconds(&self) -> f32 {
+    pub fn seconds(&self) -> f32 {
         self.spans.iter().map(|(from, to)| to - from + 1.0 / FPS).sum()
     }
 }
 
 /// Plays a scene: what the light is at each second.
-fn play(seconds: f32, seed: u64, scene: impl Fn(f32) -> Light) -> Found {
+pub(super) fn play(seconds: f32, seed: u64, mut scene: impl FnMut(f32) -> Light) -> Found {
     let mut camera = CameraModel::settled_on(&scene(0.0), seed);
     let (mut lens, start) = (Lens::default(), Instant::now());
     let mut found = Found { least: Sight { detail: 1.0, brightness: 1.0 }, ..Found::default() };
@@ -47,13 +47,13 @@ fn ramp(at: f32, from: f32, to: f32) -> f32 {
     ((at - from) / (to - from)).clamp(0.0, 1.0)
 }
 
-fn dimmed(mut light: Light, factor: f32) -> Light {
+pub(super) fn dimmed(mut light: Light, factor: f32) -> Light {
     light.iter_mut().for_each(|light| *light *= factor);
     light
 }
 
 /// People who walk through the picture one after the other, near and far, in all clothes.
-fn passing(mut light: Light, at: f32, seed: u64) -> Light {
+pub(super) fn passing(mut light: Light, at: f32, seed: u64) -> Light {
     for n in 0..(at.max(0.0) / 3.0) as u64 + 1 {
         let mut random = Random::new(seed * 1000 + n);
         let (start, takes) = (3.0 * n as f32, random.between(1.5, 6.0));
@@ -64,6 +64,15 @@ fn passing(mut light: Light, at: f32, seed: u64) -> Light {
             let x = if n % 2 == 0 { part } else { 1.0 - part };
             material::person(&mut light, -0.4 + 1.8 * x, height, clothes, pattern);
         }
+    }
+    light
+}
+
+/// Out of focus and back within two seconds of each ten.
+fn hunting(mut light: Light, at: f32, radius: f32) -> Light {
+    let part = (at - 15.0).max(0.0) % 10.0 / 2.0;
+    if part < 1.0 {
+        material::out_of_focus(&mut light, (radius * (part * std::f32::consts::PI).sin()) as usize);
     }
     light
 }
@@ -146,6 +155,54 @@ fn ordinary(seed: u64) -> Vec<(&'static str, f32, Scene, f32)> {
             }),
             1.2,
         ),
+        (
+            "a dark evening, the camera's noise, people passing",
+            60.0,
+            scene(|room, at, seed| dimmed(passing(room, at, seed), 0.01)),
+            0.0,
+        ),
+        (
+            "the exposure swings by two stops",
+            45.0,
+            scene(|room, at, _| dimmed(room, 4.0f32.powf((2.0 * at).sin()))),
+            0.0,
+        ),
+        (
+            "a camera that looks for its focus: points become a hundredth of the picture",
+            45.0,
+            scene(|room, at, _| hunting(room, at, 3.0)),
+            0.0,
+        ),
+        (
+            "the same, twice as far: little but colours is left three times",
+            45.0,
+            scene(|room, at, _| hunting(room, at, 6.0)),
+            3.6,
+        ),
+        (
+            "breath on the lens: most of the contrast gone at once",
+            45.0,
+            scene(|mut room, at, _| {
+                if (15.0..30.0).contains(&at) {
+                    material::fog(&mut room, 0.7);
+                }
+                room
+            }),
+            0.0,
+        ),
+        (
+            "dark from the start, the light goes on",
+            45.0,
+            scene(|room, at, _| dimmed(room, if at < 20.0 { 0.0 } else { 1.0 })),
+            0.0,
+        ),
+        ("a white wall", 30.0, Box::new(|_| material::wall()), 0.0),
+        (
+            "a white wall, the lamp goes off, the screen lights it; on again",
+            45.0,
+            Box::new(|at| dimmed(material::wall(), if (15.0..30.0).contains(&at) { 0.03 } else { 1.0 })),
+            0.0,
+        ),
         ("a white wall, people passing", 75.0, Box::new(move |at| passing(material::wall(), at - 15.0, seed)), 0.0),
         (
             "a street at night, people passing",
@@ -182,9 +239,10 @@ fn a_covered_lens_is_noticed_and_given_back() {
     let (on, off) = (15.0, 25.0);
     for seed in 1..=3 {
         let room = material::room(seed);
-        let covers: [(&str, f32, f32); 4] = [
+        let covers: [(&str, f32, f32); 5] = [
             ("a hand on the lens", 0.004, 0.05),
             ("a hand close to it", 0.15, 0.3),
+            ("a face pressed against it", 0.03, 0.2),
             ("a phone, bright", 0.9, 0.3),
             ("a coat, slowly", 0.03, 1.5),
         ];
@@ -212,4 +270,18 @@ fn half_a_hand_is_no_cover() {
         light
     });
     assert!(found.spans.is_empty(), "{found:?}");
+}
+
+/// The decision: nothing can be recognised in the dark, blurred or not; so the words say "covered, or dark", and the first light ends it.
+#[test]
+fn darkness_at_once_counts_as_covered_until_there_is_light() {
+    println!("all the light goes off at 15 s, and comes after | from, s | seen again after, s");
+    for (seed, dark_s) in [(1, 10.0), (2, 60.0), (3, 120.0)] {
+        let on = 15.0 + dark_s;
+        let room = material::room(seed);
+        let found = play(on + 15.0, seed, |at| dimmed(room.clone(), if (15.0..on).contains(&at) { 0.0 } else { 1.0 }));
+        let [(from, to)] = found.spans[..] else { panic!("{found:?}") };
+        println!("{dark_s} | {from:.2} | {:.2}", to - on);
+        assert!((15.3..17.0).contains(&from) && (on..on + 1.5).contains(&to), "{found:?}");
+    }
 }

@@ -1,9 +1,10 @@
-//! What is said small in the lower left corner: that a camera is covered or gives nothing, and which camera is in use when somebody asks.
+//! What is said in the lower left corner: that a camera is covered or gives nothing, and which camera is in use when somebody asks.
 
 use super::super::canvas::{Block, Canvas};
-use super::{BRIGHT, Fonts, Overlays, PANEL, Shown, set_visible, text};
+use super::{BRIGHT, Fonts, Overlays, PANEL, Shown, set_visible};
 use crate::ops::{CameraState, View, notice};
 use bevy::prelude::*;
+use bevy::text::FontSize;
 use std::time::Duration;
 
 /// How long the camera's name stays after the key.
@@ -31,12 +32,19 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         position_type: PositionType::Absolute,
         left: vmin(3),
         bottom: vmin(3),
-        max_width: percent(70),
-        padding: UiRect::axes(vmin(2.2), vmin(1.4)),
+        max_width: percent(60),
+        padding: UiRect::axes(vmin(2.4), vmin(1.6)),
         border_radius: BorderRadius::all(vmin(1.6)),
         ..default()
     };
-    let line = (Line, text(&fonts.medium, 3.2, BRIGHT, ""));
+    // As large as what can be read from three metres, in as many lines as leave our own picture in the other corner free.
+    let line = (
+        Line,
+        Text::default(),
+        TextFont { font: (&fonts.medium).into(), font_size: FontSize::VMin(5.0), ..default() },
+        TextColor(BRIGHT),
+        TextLayout::linebreak(LineBreak::WordBoundary),
+    );
     commands.spawn((Root, Block, panel, BackgroundColor(PANEL), children![line]));
 }
 
