@@ -116,6 +116,8 @@ pub fn run(loaded: &Loaded, headless: bool, started: Instant) -> Result<Ended, E
         portal.show(&quit, waker)
     };
     match shown {
+        // It was told to end.
+        Ok(()) if quit.how().is_some() => {}
         Ok(()) => quit.now(Ended::Asked("the window was closed")),
         Err(error) if error.is_loss() => quit.now(Ended::Again(error.to_string())),
         Err(error) => {

@@ -1,5 +1,6 @@
 //! Reads a portal's own account of itself.
 
+use crate::ops::ending::Ending;
 use crate::ops::{Snapshot, View};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ pub struct Status {
     pub view: View,
     /// Its figures.
     pub figures: Snapshot,
+    /// How its run before this one ended, if there was one.
+    pub last_end: Option<Ending>,
 }
 
 /// Asks portals for their status.
@@ -73,7 +76,7 @@ mod tests {
         });
         let status = Client::default().status(address).unwrap();
         server.join().unwrap();
-        assert_eq!(status, Status { view, figures: snapshot });
+        assert_eq!(status, Status { view, figures: snapshot, last_end: None });
         assert_eq!(Client::default().status(address), None, "nobody answers any more");
     }
 }

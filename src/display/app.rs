@@ -64,7 +64,14 @@ pub struct Inputs {
 ///
 /// Looks for a window system and a graphics driver first, and waits for them, or returns in one line what is missing.
 pub fn run(config: Config, inputs: Inputs) -> Result<(), Error> {
-    let look = || Ok((Found::connect()?, Instant::now(), Gpu::open()?));
+    let look = || {
+        let (found, start) = (Found::connect()?, Instant::now());
+        // A window system may let us wait; a driver that does not come back is another thing.
+        inputs.figures.pulse.driver.set(1);
+        let gpu = Gpu::open();
+        inputs.figures.pulse.driver.set(0);
+        Ok((found, start, gpu?))
+    };
     let Some((found, start, gpu)) = until_there(inputs.patient, &inputs.stop, &inputs.figures, look)? else {
         return Ok(());
     };
@@ -114,7 +121,15 @@ pub(super) fn assemble(
     let handed_over = HandedOver::default();
     let wake = WakePlugin::new(&inputs, handed_over.clone());
     let Inputs { remote, self_view, view, figures, eras, commands, live, stop, remedies, .. } = inputs;
-    let feed = Feed { remote, self_view, view: view.clone(), figures: figures.clone(), eras, handed_over };
+    let feed = Feed {
+        remote,
+        self_view,
+        view: view.clone(),
+        figures: figures.clone(),
+        eras,
+        handed_over,
+        remedies: remedies.clone(),
+    };
     let overlays = Overlays::new(config.overlays, config.self_view);
 
     let mut app = App::new();

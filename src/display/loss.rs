@@ -3,7 +3,7 @@
 use super::canvas::Canvas;
 use super::gpu::Gpu;
 use super::{Error, Remedies};
-use crate::ops::Figures;
+use crate::ops::{Figures, panics};
 use bevy::prelude::*;
 use bevy::render::error_handler::{RenderError, RenderErrorHandler, RenderErrorPolicy};
 use bevy::render::renderer::RenderDevice;
@@ -102,8 +102,9 @@ fn give_up_device(losses: Res<Losses>, device: Res<RenderDevice>) {
         tracing::warn!("a new graphics device is asked for");
         device.wgpu_device().destroy();
         // The loss is told from inside this call; drawing on the device before that would be an error of ours. A driver that never comes out of
-        // it is what the watchdog's last remedy is for.
-        let _ = device.poll(wgpu::PollType::wait_indefinitely());
+        // it is what the watchdog's last remedy is for. Where the driver itself says that the device is lost, wgpu panics, after it has
+        // told the loss.
+        let _ = panics::contained("wgpu", || device.poll(wgpu::PollType::wait_indefinitely()));
     }
 }
 

@@ -13,9 +13,9 @@ use super::planes::Finish;
 use super::privacy::{self, Stance};
 use super::stream::{Room, Stream};
 use super::surface::{Acquired, Surface};
-use super::wake::{HandedOver, SLATE_STEP};
+use super::wake::{HandedOver, slate_stands};
 use super::wear::{self, Look, Wear};
-use super::{Brightness, self_view, slates};
+use super::{Brightness, Remedies, self_view, slates};
 use crate::media::{Eras, Frame, is_stale, mailbox};
 use crate::ops::{CameraState, Figures, Slate, View};
 use bevy::prelude::*;
@@ -27,7 +27,7 @@ use bevy::render::texture::GpuImage;
 use bevy::render::view::{ExtractedWindow, ExtractedWindows, create_surfaces, prepare_windows};
 use bevy::render::{Extract, ExtractSchedule, Render, RenderApp, RenderStartup};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Where the pictures come from and what is counted.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Feed {
     pub eras: Eras,
     /// When the far end's newest picture was handed over.
     pub handed_over: HandedOver,
+    /// Asked for a new window where a lost device has spoiled the old one.
+    pub remedies: Remedies,
 }
 
 /// Owns the window's surface and all that is drawn into it.
@@ -117,6 +119,12 @@ fn claim(mut windows: ResMut<ExtractedWindows>, mut stage: ResMut<Stage>) {
 
 /// A new device: everything that was made on the old one is gone.
 fn forget(mut stage: ResMut<Stage>) {
+    // Whoever has drawn since the last update may have lost the device between taking the window's image and presenting it.
+    if let (true, Some((window, surface))) = (stage.has_drawn, stage.surface.take()) {
+        surface.abandon();
+        stage.spoiled = Some(window);
+        stage.feed.remedies.new_window();
+    }
     stage.surface = None;
     stage.graphics = None;
     stage.redraw = true;
@@ -138,6 +146,10 @@ struct Stage {
     started: Instant,
     window: Option<ExtractedWindow>,
     surface: Option<(Entity, Surface)>,
+    /// A window that can have no other surface; another window is on its way.
+    spoiled: Option<Entity>,
+    /// Whether an image of the window was taken in the last update.
+    has_drawn: bool,
     graphics: Option<Graphics>,
     /// Something must be drawn although no new picture came.
     redraw: bool,
@@ -168,6 +180,8 @@ impl Stage {
             started,
             window: None,
             surface: None,
+            spoiled: None,
+            has_drawn: false,
             graphics: None,
             redraw: true,
             backdrop_drawn: None,
@@ -193,6 +207,7 @@ fn show(
     queue: Res<RenderQueue>,
 ) {
     let stage = &mut *stage;
+    stage.has_drawn = false;
     let device = device.wgpu_device();
     let Some(window) = stage.window.take() else {
         // No window (its monitor went): nothing to draw into, and a surface must not outlive its window for long.
@@ -252,6 +267,9 @@ impl Stage {
         window: &ExtractedWindow,
     ) -> bool {
         let size = Extent::new(window.physical_width, window.physical_height);
+        if self.spoiled == Some(window.entity) {
+            return false;
+        }
         if self.surface.as_ref().is_none_or(|(entity, _)| *entity != window.entity) {
             self.surface = None;
             let made = Surface::new(instance, adapter, device, window.handle.clone(), size, self.config.present_mode);
@@ -348,7 +366,8 @@ impl Stage {
             || self.redraw;
         let picture = visible.remote && self.pending.is_some();
         // Without a picture the light moves, and one's own picture with it, or at its own pace if somebody watches it.
-        let light = self.backdrop_drawn.is_some_and(|drawn| now.saturating_duration_since(drawn) >= step(visible.own));
+        let light =
+            self.backdrop_drawn.is_some_and(|drawn| now.saturating_duration_since(drawn) >= slate_stands(visible.own));
         changed || picture || (!visible.remote && light)
     }
 
@@ -380,6 +399,7 @@ impl Stage {
                 return;
             }
         };
+        self.has_drawn = true;
         let window = surface.size();
         let rotation = self.config.rotation();
         let canvas = window.turned(rotation);
@@ -471,11 +491,4 @@ impl Stage {
 fn levels(config: &Config) -> Brightness {
     // Checked when the configuration was read.
     Brightness::parse(&config.dim).unwrap_or_default()
-}
-
-/// How long a slate stands still.
-fn step(own_picture: bool) -> Duration {
-    // Somebody looks at himself: smooth enough, still cheap. The wake-ups are those of his camera.
-    let step = if own_picture { Duration::from_millis(66) } else { SLATE_STEP };
-    step.saturating_sub(Duration::from_millis(8))
 }

@@ -101,6 +101,13 @@ impl Surface {
         true
     }
 
+    /// Gives it up for good where its device was lost with an image in our hands, which can then be neither presented nor returned. To drop
+    /// such a surface is a panic (wgpu-hal 29, `NativeSwapchain::release_resources`). So what the driver has of it stays until the program
+    /// ends, and its window must not be given another one: Wayland forbids some objects of a swapchain twice on one window.
+    pub fn abandon(self) {
+        std::mem::forget(self.surface);
+    }
+
     /// The next image to draw into. Waits for one at most as long as the driver does.
     pub fn acquire(&self, device: &wgpu::Device) -> Acquired {
         use wgpu::CurrentSurfaceTexture as Current;

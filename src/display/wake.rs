@@ -20,7 +20,14 @@ const ALONE_AFTER: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(1);
 
 /// How often a slate's light moves.
-pub const SLATE_STEP: Duration = Duration::from_millis(200);
+const SLATE_STEP: Duration = Duration::from_millis(200);
+
+/// How long a slate stands still.
+pub fn slate_stands(with_own_picture: bool) -> Duration {
+    // Somebody looks at himself: smooth enough, still cheap. The wake-ups are those of his camera.
+    let step = if with_own_picture { Duration::from_millis(66) } else { SLATE_STEP };
+    step.saturating_sub(Duration::from_millis(8))
+}
 
 /// Connects the waker, follows the view, and lets the loop sleep.
 pub struct WakePlugin {

@@ -187,6 +187,8 @@ fn keep(
     let managed = wanted.server != Server::X11 { managed: false };
     let output = output(&wanted, &monitors);
     let now = arrange(config, fullscreen.0, managed, monitor, output.as_ref());
+    let without_monitor = window.is_err() && monitors.is_empty();
+    wanted.figures.link.display_without_monitor.set(without_monitor.into());
     match window {
         Ok(mut window) => {
             window.mode = now.mode;
@@ -196,7 +198,7 @@ fn keep(
                 window.resolution.set_physical_resolution(now.size.x, now.size.y);
             }
         }
-        Err(_) if monitors.is_empty() => {} // A window without a monitor has no size: wait for one.
+        Err(_) if without_monitor => {} // A window without a monitor has no size: wait for one.
         Err(_) => {
             let name = output.map_or_else(|| "unnamed".to_owned(), |output| output.name);
             tracing::info!(monitor = name, fullscreen = fullscreen.0, "window");

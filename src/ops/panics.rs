@@ -63,16 +63,19 @@ fn cry(line: String) {
 /// share nothing with the rest that a panic could leave half done.
 pub async fn contain<T>(what: &'static str, future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
-    poll_fn(move |context| {
-        let outer = CONTAINED.replace(Some(what));
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        CONTAINED.set(outer);
-        match polled {
-            Ok(polled) => polled.map(Ok),
-            Err(_) => std::task::Poll::Ready(Err(Panicked(what))),
-        }
+    poll_fn(move |context| match contained(what, || future.as_mut().poll(context)) {
+        Ok(polled) => polled.map(Ok),
+        Err(panicked) => std::task::Poll::Ready(Err(panicked)),
     })
     .await
+}
+
+/// The same for what is no future.
+pub fn contained<T>(what: &'static str, call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let outer = CONTAINED.replace(Some(what));
+    let returned = catch_unwind(AssertUnwindSafe(call));
+    CONTAINED.set(outer);
+    returned.map_err(|_| Panicked(what))
 }
 
 #[cfg(test)]

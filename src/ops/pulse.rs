@@ -23,6 +23,8 @@ pub struct Pulse {
     pub stale: Counter,
     /// 1 while the source is switched off on purpose.
     pub source_off: Gauge,
+    /// 1 while the graphics driver is being opened: some tens of milliseconds, if it does not hang.
+    pub driver: Gauge,
     /// 1 while pictures of the far end are to be shown if they come: no slate of ours or theirs stands for them on purpose.
     pub pictures_wanted: Gauge,
 }

@@ -15,12 +15,13 @@ use std::time::Duration;
 /// Characters of a status that are sent. systemd takes no datagram of more than 4096 bytes, and shows the status in one line.
 const STATUS_CHARS: usize = 300;
 
-/// Started: whoever waits for the unit (`Type=notify`) goes on. After [`reloading`]: the new configuration is in use.
+/// Started: whoever waits for the unit (`Type=notify`) goes on.
 pub fn ready() {
     TOLD.tell("READY=1");
 }
 
-/// Alive. What is owed every [`watchdog_interval`]; systemd ends a unit that it has not heard of for twice as long.
+/// Alive. What is owed every [`watchdog_interval`]; systemd ends a unit that it has not heard of for twice as long. Told by the portal's watchdog, and
+/// before there is a portal by whoever waits with beginning again ([`super::ending`]); by nobody else.
 pub fn feed() {
     TOLD.tell("WATCHDOG=1");
 }
@@ -29,11 +30,6 @@ pub fn feed() {
 /// become a message of its own.
 pub fn status(text: &str) {
     TOLD.tell(&status_line(text));
-}
-
-/// A new configuration is being read; [`ready`] ends it.
-pub fn reloading() {
-    TOLD.tell("RELOADING=1");
 }
 
 /// Ending in order, as asked. Not before the program begins again by itself: systemd waits for the end then, and makes one.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest time between two words to systemd, as long as all is well: its patience is to begin when something goes wrong, not long before.
+pub const FEED_EVERY: Duration = Duration::from_secs(2);
 /// The most that counts of the time between two looks.
 pub const WITNESSED: Duration = Duration::from_secs(1);
 /// A stage that has been well for so long is as good as new.
@@ -147,12 +149,15 @@ const LADDERS: &[Ladder] = &[
     Ladder {
         stage: Stage::Presenting,
         words: "pictures are decoded and do not reach the glass",
-        // A television that was switched off may take nothing either.
-        rungs: &[(s(5), Remedy::NewWindow), (s(10), Remedy::NewDevice), (s(45), Remedy::GiveUp)],
+        // Where there is no monitor, nothing is expected: what is left is a driver, a compositor or us.
+        rungs: &[(s(5), Remedy::NewWindow), (s(5), Remedy::NewDevice), (s(10), Remedy::GiveUp)],
     },
     Ladder { stage: Stage::Display, words: "the display's loop hangs", rungs: &[(s(15), Remedy::GiveUp)] },
     Ladder { stage: Stage::Commands, words: "keys are not answered", rungs: &[(s(20), Remedy::GiveUp)] },
 ];
+
+/// Stages whose standing still is told to people instead of systemd, because something else than this process may be to blame.
+const FORGIVEN: [Stage; 4] = [Stage::Capture, Stage::Encoding, Stage::Receiving, Stage::Decoding];
 
 /// How many stages there are.
 pub const STAGES: usize = LADDERS.len();
@@ -237,10 +242,20 @@ impl Watchdog {
     }
 
     /// Whether every stage is within its bound: only then may systemd be told that we are alive. A source that delivers nothing, or nothing
-    /// that can be encoded, is told to people and is no reason for a new start, nor is what the far end or the monitor may be to blame for.
+    /// that can be encoded, is told to people as missing and is no reason for a new start, nor is what the far end may be to blame for: these are
+    /// forgiven up to the end of their ladder, which is longer than systemd's patience. Once a stage is given up, only a new start is well.
     pub fn is_well(&self) -> bool {
-        let forgiven = [Stage::Capture, Stage::Encoding, Stage::Receiving, Stage::Decoding, Stage::Presenting];
-        self.stages.iter().zip(LADDERS).all(|(state, ladder)| !state.mending || forgiven.contains(&ladder.stage))
+        let forgiven =
+            |ladder: &Ladder, state: &State| FORGIVEN.contains(&ladder.stage) && state.rung < ladder.rungs.len();
+        self.stages.iter().zip(LADDERS).all(|(state, ladder)| !state.mending || forgiven(ladder, state))
+    }
+
+    /// From when systemd hears nothing more of us until all that may help has been tried, for the stage where that takes longest: systemd must not be
+    /// less patient than that.
+    pub fn longest_silence() -> Duration {
+        let unforgiven = LADDERS.iter().filter(|ladder| !FORGIVEN.contains(&ladder.stage));
+        let silence = |ladder: &Ladder| ladder.rungs.iter().skip(1).map(|(wait, _)| *wait).sum::<Duration>();
+        FEED_EVERY + LOOK_EVERY + unforgiven.map(silence).max().unwrap_or_default()
     }
 
     /// The stages that stand still for longer than they may, and for how long they have.

@@ -6,7 +6,7 @@ use crate::ops::logging;
 use crate::ops::systemd;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// From the wish to end to the end: an orderly one has this long. SIGTERM promises a second.
@@ -21,14 +21,15 @@ pub enum Ended {
     Again(String),
 }
 
-/// Tells the main thread to end, whichever kind it is. Cheap to clone; the first one who tells knows why.
+/// Tells the main thread to end, whichever kind it is. Cheap to clone; the first one who tells knows why, unless the program is about to begin
+/// again and is asked to end: whoever ends a session ends its window system in the same moment.
 #[derive(Clone, Debug)]
 pub(super) struct Quit(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     stop: Arc<AtomicBool>,
-    how: OnceLock<Ended>,
+    how: Mutex<Option<Ended>>,
     told: Sender<()>,
     heard: Receiver<()>,
     waker: Waker,
@@ -37,17 +38,19 @@ struct Shared {
 impl Quit {
     pub(super) fn new(waker: Waker) -> Self {
         let (told, heard) = bounded(1);
-        Self(Arc::new(Shared { stop: Arc::default(), how: OnceLock::new(), told, heard, waker }))
+        Self(Arc::new(Shared { stop: Arc::default(), how: Mutex::default(), told, heard, waker }))
     }
 
     /// Ends the portal: in order if it can, in any case within [`END_LIMIT`].
     pub(super) fn now(&self, how: Ended) {
         let again = matches!(how, Ended::Again(_));
-        if self.0.how.set(how).is_err() {
-            return;
-        }
+        let Some(first) = self.decide(how) else { return };
         if !again {
             systemd::stopping();
+        }
+        if !first {
+            // It is on its way, and how it ends is looked up at the end.
+            return;
         }
         self.0.stop.store(true, Relaxed);
         // Full means that it was told already.
@@ -61,6 +64,17 @@ impl Quit {
         if let Err(error) = std::thread::Builder::new().name("end-limit".into()).spawn(limit) {
             tracing::warn!("nobody watches that the end is in time: {error}");
         }
+    }
+
+    /// Whether this is how it ends from now on (`None`: it is not), and the first word about it.
+    fn decide(&self, how: Ended) -> Option<bool> {
+        let mut now = self.0.how.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = match &*now {
+            None => true,
+            Some(Ended::Again(_)) => matches!(how, Ended::Asked(_)),
+            Some(Ended::Asked(_)) => false,
+        };
+        counts.then(|| now.replace(how).is_none())
     }
 
     /// Set once the portal is to end.
@@ -77,7 +91,7 @@ impl Quit {
 
     /// How it is to end, if somebody said so.
     pub(super) fn how(&self) -> Option<Ended> {
-        self.0.how.get().cloned()
+        self.0.how.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The end that takes too long: something hangs that cannot be waited for.
@@ -97,5 +111,28 @@ impl Quit {
         // Not `exit`: what is run at its end may be what hangs.
         // SAFETY: ends the process; takes a number.
         unsafe { libc::_exit(libc::EXIT_SUCCESS) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_counts_but_a_wish_to_end_is_stronger_than_a_new_start() {
+        let (asked, again) = (Ended::Asked, |why: &str| Ended::Again(why.to_owned()));
+        for (told, expected) in [
+            (vec![again("lost"), again("hung")], again("lost")),
+            (vec![asked("SIGTERM"), again("lost")], asked("SIGTERM")),
+            (vec![again("lost"), asked("SIGTERM")], asked("SIGTERM")),
+            (vec![again("lost"), asked("SIGTERM"), again("hung"), asked("SIGINT")], asked("SIGTERM")),
+        ] {
+            let quit = Quit::new(Waker::new());
+            // `now` but for the thread that would end this process.
+            for how in told {
+                let _ = quit.decide(how);
+            }
+            assert_eq!(quit.how(), Some(expected));
+        }
     }
 }

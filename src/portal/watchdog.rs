@@ -10,7 +10,7 @@ use super::quit::Ended;
 use crate::capture::Capture;
 use crate::codec::{decode, encode};
 use crate::link::Link;
-use crate::ops::watchdog::{Finding, LOOK_EVERY, Remedy, STAGES, Sign, Stage, Watchdog};
+use crate::ops::watchdog::{FEED_EVERY, Finding, LOOK_EVERY, Remedy, STAGES, Sign, Stage, Watchdog};
 use crate::ops::{Figures, systemd};
 use crate::{display, signaling};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -42,7 +42,8 @@ impl Watched {
 
     fn watch(&self, over: &Receiver<Infallible>) {
         let mut watchdog = Watchdog::default();
-        let mut feeding = Feeding { every: systemd::watchdog_interval(), last: None };
+        let every = systemd::watchdog_interval().map(|every| every.min(FEED_EVERY));
+        let mut feeding = Feeding { every, last: None };
         while let Err(RecvTimeoutError::Timeout) = over.recv_timeout(LOOK_EVERY) {
             let now = Instant::now();
             for finding in watchdog.look(&self.signs(), now) {
@@ -65,9 +66,7 @@ impl Watched {
     }
 
     fn sign(&self, stage: Stage) -> Sign {
-        let Figures { outgoing, incoming, link, pulse, .. } = &*self.figures;
-        // While a window system is waited for, nothing is to be shown and the loop does not turn.
-        let is_waiting = self.display.is_some() && (link.display_waiting.get() != 0 || link.display_updates.get() == 0);
+        let Figures { outgoing, incoming, pulse, .. } = &*self.figures;
         let wanted = pulse.pictures_wanted.get() != 0;
         let control = &self.encoder_control;
         match stage {
@@ -88,11 +87,8 @@ impl Watched {
             },
             Stage::Decoder if self.link.is_some() => Sign::Turns(pulse.decode.get()),
             Stage::Decoding if wanted => Sign::Flows { given: incoming.received.get(), made: incoming.decoded.get() },
-            // Old pictures are not shown, which is nobody's fault here.
-            Stage::Presenting if wanted && !is_waiting => {
-                Sign::Flows { given: incoming.decoded.get(), made: incoming.presented.get() + pulse.stale.get() }
-            }
-            Stage::Display if self.display.is_some() && !is_waiting => Sign::Turns(link.display_updates.get()),
+            Stage::Presenting if wanted => presenting(&self.figures, self.display.is_some()),
+            Stage::Display if self.display.is_some() => display(&self.figures),
             Stage::Commands => Sign::Turns(pulse.commands.get()),
             _ => Sign::Idle,
         }
@@ -173,6 +169,30 @@ impl Watched {
     }
 }
 
+/// The loop turns from the start on, except while a window system is waited for: that one may come whenever it likes. A driver that is
+/// being opened may not.
+fn display(figures: &Figures) -> Sign {
+    let Figures { link, pulse, .. } = figures;
+    match link.display_waiting.get() != 0 && pulse.driver.get() == 0 {
+        true => Sign::Idle,
+        false => Sign::Turns(link.display_updates.get()),
+    }
+}
+
+/// What is decoded is presented as soon as there is a window; without one at all (`has_window`) whoever decodes also counts what would be.
+fn presenting(figures: &Figures, has_window: bool) -> Sign {
+    let Figures { incoming, link, pulse, .. } = figures;
+    let is_absent = link.display_waiting.get() != 0
+        // Not yet: the loop's own sign tells whether it comes to that.
+        || link.display_updates.get() == 0
+        || link.display_without_monitor.get() != 0;
+    match has_window && is_absent {
+        true => Sign::Idle,
+        // Old pictures are not shown, which is nobody's fault here.
+        false => Sign::Flows { given: incoming.decoded.get(), made: incoming.presented.get() + pulse.stale.get() },
+    }
+}
+
 fn warn_if_refused(what: &str, renewed: std::io::Result<()>) {
     if let Err(error) = renewed {
         tracing::warn!("no new {what}: {error}");
@@ -198,3 +218,7 @@ impl Feeding {
         due
     }
 }
+
+#[cfg(test)]
+#[path = "watchdog_tests.rs"]
+mod tests;

@@ -3,6 +3,8 @@
 //!
 //! `cargo test --release --test display -- --nocapture --test-threads 1` prints the table of docs/measurements/display.md.
 
+mod driver;
+mod failures;
 mod pair;
 mod screens;
 mod wayland;

@@ -44,6 +44,11 @@ impl Shot {
         TimeCode::read(&frame)
     }
 
+    /// How many of a million pixels are bright: of a slate, its words.
+    pub fn bright(&self) -> usize {
+        self.luma.iter().filter(|luma| **luma > 150).count() * 1_000_000 / self.luma.len()
+    }
+
     /// How old the picture is that is shown, if it is a picture.
     pub fn age(&self) -> Option<Duration> {
         let now = TimeCode::now(0).unix_ms;

@@ -101,6 +101,18 @@ fn an_x_server_that_stands_still() {
 }
 
 #[test]
+fn who_is_asked_to_end_while_the_display_goes_does_not_begin_again() {
+    let mut server = x_server!(XServer::start());
+    let mut pair = Pair::start(&server);
+    pair.until_right(&server, Instant::now());
+    // As at the end of a session: both at once.
+    server.kill();
+    let (after, code) = pair.ask_to_end();
+    assert_eq!(code, Some(0), "{}", pair.log());
+    assert!(after < SECOND, "{after:?}");
+}
+
+#[test]
 fn outputs_that_change_go_and_come() {
     let server = x_server!(XServer::start());
     let pair = Pair::start(&server);
@@ -137,4 +149,22 @@ fn a_window_that_is_taken_away() {
         row(fault, back, "the server's empty screen");
         assert!(pair.near.child.ended().is_none(), "the program has ended:\n{}", pair.log());
     }
+}
+
+#[test]
+fn a_television_that_is_off_for_long_is_nobodys_fault() {
+    let server = x_server!(XServer::start());
+    let pair = Pair::start(&server);
+    pair.until_right(&server, Instant::now());
+    if !server.randr("--output screen --off") {
+        return println!("skipped: xrandr is not installed");
+    }
+    // Longer than the watchdog waits for pictures that do not reach the glass.
+    assert!(pair.seen_within(30 * SECOND) > 200, "the far end sees us all the time");
+    let status = pair.near.status().unwrap();
+    let watchdog = status.figures.watchdog;
+    assert_eq!((watchdog.new_windows, watchdog.new_devices, status.last_end), (0, 0, None), "{}", pair.log());
+    server.randr("--output screen --mode 1280x720 --fb 1280x720");
+    let back = pair.until_right(&server, Instant::now());
+    row("all outputs off for 30 s and on", back, "nothing; the far end sees us");
 }

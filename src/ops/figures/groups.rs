@@ -195,6 +195,8 @@ figures! {
         Counter display_presents,
         /// Windows made: the first one, and one each time it or its monitor came back.
         Counter display_windows,
+        /// 1 while there is a window system without a monitor: nothing can be presented, and nobody is to blame.
+        Gauge display_without_monitor,
         /// 1 while there is no window system or no graphics device and the display waits for it; then its loop does not turn.
         Gauge display_waiting,
     }
