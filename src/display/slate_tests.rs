@@ -51,6 +51,9 @@ fn slates_can_be_read_from_three_metres() {
     println!("{said}");
 }
 
+/// Asked for before the settings page.
+const PIN: &str = "4711";
+
 /// What is on the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Panel {
@@ -172,6 +175,12 @@ fn exhibit(
         overlays.close();
         operator.lock.cancel();
         operator.page = Default::default();
+        if matches!(scene.panel, Panel::Settings | Panel::Network) {
+            // The page closes by itself with the lock.
+            for digit in PIN.bytes() {
+                operator.lock.digit(digit - b'0', Instant::now());
+            }
+        }
         match scene.panel {
             Panel::None => {}
             Panel::Help => overlays.toggle_help(),
@@ -247,7 +256,7 @@ fn inside_a_window() {
                     .to_owned(),
             ),
         ],
-        operator: crate::operator::Config { pin: "4711".into(), hold: false },
+        operator: crate::operator::Config { pin: PIN.into(), hold: false },
         ..Live::default()
     };
     let waker = Waker::new();

@@ -99,7 +99,7 @@ mod tests {
             (
                 named.clone(),
                 format!(
-                    "{paired}[link]\nice_ca_file = \"/nowhere/ca.pem\"\nice_servers = [{{ url = \"turns:t.example:5349\", username = \"u\", credential = \"c\" }}]\n"
+                    "{paired}[link]\nice_ca_file = \"/nowhere/ca.pem\"\nice_servers = [{{ urls = [\"turns:t.example:5349\"], username = \"u\", credential = \"c\" }}]\n"
                 ),
                 Some("/nowhere/ca.pem"),
             ),
