@@ -135,20 +135,20 @@ impl Drop for Program {
 pub fn places() -> [Place; 2] {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let fingerprints = folders.each_ref().map(|folder| Identity::load_or_create(folder.path()).unwrap().fingerprint());
-    // Ports that were free a moment ago.
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let meeting = free();
+    // Ports that were free a moment ago; held until all are drawn, so that all differ.
+    let held = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [meeting, a, b] = held.map(|listener| listener.local_addr().unwrap().to_string());
     let [first, second] = folders;
-    let place = |folder, far_end, listen: &str, dial: &str| Place {
+    let place = |folder, far_end, listen: &str, dial: &str, status| Place {
         folder,
         far_end,
         listen: listen.into(),
         dial: dial.into(),
-        status: free(),
+        status,
         namespace: None,
         data: None,
     };
-    [place(first, fingerprints[1], "", &meeting), place(second, fingerprints[0], &meeting, "")]
+    [place(first, fingerprints[1], "", &meeting, a), place(second, fingerprints[0], &meeting, "", b)]
 }
 
 /// What was to be seen while something was waited for: slates of both, in their order; `None` while there was no answer.

@@ -80,9 +80,9 @@ impl Drop for Program {
 pub(super) fn places(clock: Option<&Path>) -> [Place; 2] {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let fingerprints = folders.each_ref().map(|folder| Identity::load_or_create(folder.path()).unwrap().fingerprint());
-    // Ports that were free a moment ago.
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let meeting = free();
+    // Ports that were free a moment ago; held until all are drawn, so that all differ.
+    let held = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [meeting, a, b] = held.map(|listener| listener.local_addr().unwrap().to_string());
     let [first, second] = folders;
     let clock = clock.map(Path::to_owned);
     [
@@ -90,16 +90,10 @@ pub(super) fn places(clock: Option<&Path>) -> [Place; 2] {
             folder: first,
             far_end: fingerprints[1],
             signaling: [String::new(), meeting.clone()],
-            status: free(),
+            status: a,
             clock,
         },
-        Place {
-            folder: second,
-            far_end: fingerprints[0],
-            signaling: [meeting, String::new()],
-            status: free(),
-            clock: None,
-        },
+        Place { folder: second, far_end: fingerprints[0], signaling: [meeting, String::new()], status: b, clock: None },
     ]
 }
 
