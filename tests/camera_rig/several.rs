@@ -6,7 +6,7 @@ use super::process::Portal;
 use super::rig::{USB, Usb, inside};
 use screen_portal::capture::{self, Config, Preference, Scene};
 use screen_portal::media::{Plane, Size};
-use screen_portal::ops::{CameraState, FarCamera, LinkState, Slate};
+use screen_portal::ops::{CameraState, FarCamera, LinkState, Slate, open_devices};
 use screen_portal::pairing::Identity;
 use std::io::Write;
 use std::path::Path;
@@ -108,6 +108,34 @@ fn two_of_one_name_are_told_apart_by_port_and_link() {
         let at = running.until_camera(10, &expected.name());
         println!("configured by {by} while running: its picture after {:.0?}", at - asked);
     }
+}
+
+#[test]
+fn a_camera_is_followed_to_another_port_and_number() {
+    if !inside("several::a_camera_is_followed_to_another_port_and_number", &USB) {
+        return;
+    }
+    let door = Usb::plug_into(0, "Door Cam", &SIZES, None);
+    until_cameras(1);
+    let before = capture::cameras().remove(0);
+    let running = start(small("door cam".into()));
+    running.until_camera(10, "Door Cam");
+    drop(door);
+    running.until_missing(5);
+    // Takes the numbers that the first one had.
+    let _attic = Usb::plug_into(0, "Attic Cam", &SIZES, None);
+    until_cameras(1);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(open_devices(), [], "one that is not wanted is not taken");
+    let plugged = Instant::now();
+    let _door = Usb::plug_into(3, "Door Cam", &SIZES, None);
+    let back = running.until_camera(10, "Door Cam");
+    println!("plugged in again at another port and under another number: its picture after {:.0?}", back - plugged);
+    let after = capture::cameras().into_iter().find(|camera| camera.card == "Door Cam").unwrap();
+    println!("was number {} at {}, is number {} at {}", before.number, before.bus, after.number, after.bus);
+    assert!(before.number != after.number && before.bus != after.bus);
+    assert!(back - plugged < Duration::from_secs(3));
+    assert!(running.rate(1.0) > 10.0);
 }
 
 #[test]
