@@ -36,7 +36,7 @@ mod watchdog;
 
 use crate::capture::{self, Capture};
 use crate::codec::{decode, encode};
-use crate::config::Loaded;
+use crate::config::{Invalid, Loaded};
 use crate::link::{self, Link};
 use crate::media::{Eras, Frame, PortalClock, Waker, mailbox};
 use crate::ops::{CameraState, Command, FarCamera, Figures, logging};
@@ -46,6 +46,7 @@ use attendance::Needs;
 use board::Board;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use farewell::Farewell;
+use jiff::Timestamp;
 use keeper::{Order, Rooms};
 pub use quit::Ended;
 use quit::Quit;
@@ -87,6 +88,9 @@ pub enum Error {
     /// The link could not start.
     #[error(transparent)]
     Link(#[from] link::Error),
+    /// The opening hours cannot be kept.
+    #[error("hours.{0}")]
+    Hours(#[from] Invalid),
     /// The capture thread could not start.
     #[error(transparent)]
     Capture(#[from] capture::Error),
@@ -178,8 +182,11 @@ impl Portal {
         privacy::no_core_dumps();
         let (eras, kept) = (Eras::default(), privacy::Kept::new(&config.data.folder)?);
         let private = kept.is_private();
+        let (schedule, opening) = attendance::at_start(&config.hours, Timestamp::now())?;
+        let shut = private || opening.is_some();
         let board = Board::new(far_end.is_some(), private, Arc::clone(&figures), eras.clone(), waker.clone());
         let board = Arc::new(board);
+        board.closed(opening);
         let runtime =
             Builder::new_multi_thread().worker_threads(NETWORK_THREADS).thread_name("network").enable_all().build()?;
         let in_runtime = runtime.enter();
@@ -264,11 +271,12 @@ impl Portal {
         });
         if let Some(link) = &link {
             link.set_private(private);
+            link.set_closed(board.is_closed());
         }
         let (waker_of_capture, era) = (waker.clone(), eras.own.clone());
         let outputs =
             capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker: waker_of_capture, era };
-        let begin = capture::Begin { private, blurs: config.privacy.covered_lens };
+        let begin = capture::Begin { private: shut, blurs: config.privacy.covered_lens };
         let (source, site) = (config.source.clone(), config.site.name.clone());
         let capture = Arc::new(capture::start_with(source, site, outputs, Arc::clone(&figures), on_camera, begin)?);
 
@@ -294,6 +302,7 @@ impl Portal {
         keeper::start(loaded.clone(), rooms, to_keep)?;
         let power = monitor(live.clone(), headless);
         let needs = Needs {
+            schedule,
             hours,
             far: far_hours,
             view: board.subscribe(),

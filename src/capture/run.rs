@@ -317,7 +317,7 @@ impl Run {
                 tracing::info!("the lens seems covered, or it is dark: pictures are blurred")
             }
             CameraState::Missing { reason } => tracing::warn!("no pictures: {reason}"),
-            CameraState::Private => tracing::info!("the source is switched off for privacy"),
+            CameraState::Private => tracing::info!("the source is switched off on purpose"),
         }
         self.state = Some(state.clone());
         (self.on_state)(state);

@@ -49,7 +49,9 @@ impl Exit {
         match error {
             portal::Error::Identity(_) => Self::Identity,
             portal::Error::Signaling(signaling::Error::Bind { .. }) | portal::Error::Status(_) => Self::Port,
-            portal::Error::Signaling(signaling::Error::PairedWithOurselves) => Self::Configuration,
+            portal::Error::Hours(_) | portal::Error::Signaling(signaling::Error::PairedWithOurselves) => {
+                Self::Configuration
+            }
             portal::Error::Display(_) => Self::Display,
             portal::Error::Capture(_) | portal::Error::Threads(_) => Self::Failed,
             portal::Error::Link(_) => Self::Identity,

@@ -18,7 +18,9 @@ const AGAIN: Duration = Duration::from_secs(600);
 
 /// What keeping hours needs.
 pub(super) struct Needs {
-    /// Our hours, checked before they come here.
+    /// Our hours at the start.
+    pub schedule: Schedule,
+    /// Our hours from then on, checked before they come here.
     pub hours: watch::Receiver<hours::Config>,
     /// The far end's, as it told them.
     pub far: watch::Receiver<Option<Vec<Announced>>>,
@@ -31,20 +33,37 @@ pub(super) struct Needs {
     pub figures: Arc<Figures>,
 }
 
+/// Our hours, and what people are told of the next opening if we are closed now. Asked before anything is captured: the far end's hours are
+/// not known yet, but whoever is closed by their own opens no camera, not even until the far end answers.
+///
+/// # Errors
+/// The zone's file has gone since the configuration was checked.
+pub(super) fn at_start(hours: &hours::Config, now: Timestamp) -> Result<(Schedule, Option<String>), Invalid> {
+    let schedule = hours.schedule()?;
+    let opening = match hours::verdict(&schedule, None, None, now) {
+        Verdict::Open => None,
+        Verdict::Closed(opening) => Some(opening),
+    };
+    Ok((schedule, opening))
+}
+
 /// Runs for as long as the runtime does. The clock on the wall is asked each second, so that what sets it (NTP, an operator, a night
 /// spent asleep) is followed at once.
 pub(super) async fn attend(mut needs: Needs) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut schedule = understood(needs.hours.borrow_and_update().schedule());
+    let mut schedule = needs.schedule;
     let mut standby = Standby::new(Instant::now());
     let (mut judged, mut closed) = (None, false);
     loop {
         tokio::select! {
             _ = seconds.tick() => {}
             Ok(()) = needs.hours.changed() => {
-                schedule = understood(needs.hours.borrow_and_update().schedule());
-                judged = None;
+                match needs.hours.borrow_and_update().schedule() {
+                    Ok(changed) => (schedule, judged) = (changed, None),
+                    // The zone's file has gone since the configuration was checked.
+                    Err(invalid) => tracing::warn!(%invalid, "opening hours cannot be read: those in use stay"),
+                }
             }
             Ok(()) = needs.far.changed() => judged = None,
         }
@@ -76,14 +95,6 @@ pub(super) async fn attend(mut needs: Needs) {
             tokio::task::spawn_blocking(move || power(on));
         }
     }
-}
-
-fn understood(schedule: Result<Schedule, Invalid>) -> Schedule {
-    schedule.unwrap_or_else(|invalid| {
-        // The zone's file has gone since the configuration was checked.
-        tracing::warn!(%invalid, "opening hours cannot be kept: always open");
-        Schedule::always()
-    })
 }
 
 /// When the monitor is switched.

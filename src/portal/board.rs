@@ -98,6 +98,11 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).private
     }
 
+    /// Whether it is outside opening hours.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed.is_some()
+    }
+
     /// Turns privacy on or off; returns whether it is on now.
     pub(super) fn toggle_private(&self) -> bool {
         let mut private = false;

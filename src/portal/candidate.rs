@@ -14,6 +14,15 @@ pub(super) fn refusal(now: &Loaded, next: &Loaded, own: Fingerprint) -> Option<S
     doubt(now, next).or_else(|| obstacle(&now.config, &next.config, own))
 }
 
+/// What protects people and must not be lost with the end of a file: whoever means it writes what they want instead.
+const GUARDED: [(&str, &str, &str); 5] = [
+    ("operator", "pin", "the kiosk's keys would be free to everybody; write pin = \"\""),
+    ("hours", "week", "it would be open at all hours; write week = []"),
+    ("hours", "dates", "it would be open on days that were closed; write dates = []"),
+    ("privacy", "keys", "a privacy button would do nothing; write keys = []"),
+    ("source", "kind", "the camera would be opened; write kind = \"camera\""),
+];
+
 /// What looks like an accident.
 fn doubt(now: &Loaded, next: &Loaded) -> Option<String> {
     let path = now.file.as_ref()?;
@@ -32,7 +41,13 @@ fn doubt(now: &Loaded, next: &Loaded) -> Option<String> {
             "pairing.far_end is not set any more; restart the portal if it is to be paired with nobody".to_owned(),
         );
     }
-    None
+    let by_file = |key| matches!(now.origins.get(&key), Some(Origin::File { path: at, .. }) if at == path);
+    let lost = GUARDED
+        .iter()
+        .find(|(section, key, _)| by_file((*section, *key)) && !next.origins.contains_key(&(*section, *key)));
+    lost.map(|(section, key, consequence)| {
+        format!("{section}.{key} is not set any more, and {consequence} if that is meant, or restart the portal")
+    })
 }
 
 /// What would keep the next start from coming up, as far as it can be tried beside the portal that runs.
@@ -86,6 +101,10 @@ mod tests {
         let far = Fingerprint::of(b"theirs");
         let paired = format!("[pairing]\nfar_end = \"{far}\"\n");
         let named = format!("{paired}[site]\nname = \"Harbour\"\n");
+        let attended = format!("{named}[operator]\npin = \"4711\"\n");
+        let with_hours = format!("{named}[hours]\nweek = [\"daily = 08:00-18:00\"]\n");
+        let button = format!("{named}[privacy]\nkeys = [\"F13\"]\n");
+        let painted = format!("{named}[source]\nkind = \"scene\"\n");
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         for (before, after, why) in [
@@ -95,6 +114,16 @@ mod tests {
             ("[site]\nname = \"Harbour\"\n".into(), String::new(), Some("says nothing any more")),
             (named.clone(), "# to be written\n".into(), Some("says nothing any more")),
             (String::new(), named.clone(), None),
+            // Cut at the end, and still a whole file in the eyes of TOML.
+            (attended.clone(), named.clone(), Some("operator.pin is not set any more")),
+            (attended.clone(), format!("{named}[operator]\npin = \"\"\n"), None),
+            (attended.clone(), format!("{named}[operator]\npin = \"1234\"\n"), None),
+            (with_hours.clone(), named.clone(), Some("hours.week is not set any more")),
+            (with_hours, format!("{named}[hours]\nweek = []\n"), None),
+            (format!("{named}[hours]\ndates = [\"12-25 = closed\"]\n"), named.clone(), Some("hours.dates is not")),
+            (button, named.clone(), Some("privacy.keys is not set any more")),
+            (painted.clone(), named.clone(), Some("source.kind is not set any more")),
+            (painted, format!("{named}[source]\nkind = \"camera\"\n"), None),
             (named.clone(), format!("[pairing]\nfar_end = \"{own}\"\n"), Some("own fingerprint")),
             (
                 named.clone(),

@@ -117,7 +117,11 @@ impl Keeper {
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Reload => self.reload(),
+            Order::Reload => {
+                if !self.reload() {
+                    tracing::info!("the configuration was read again: nothing in it has changed");
+                }
+            }
             Order::Set(section, key, value) => {
                 let notice = self.set(section, key, value);
                 tracing::info!("{section}.{key} set at the kiosk: {notice}");
@@ -137,8 +141,8 @@ impl Keeper {
         }
     }
 
-    /// Reads the files again. What cannot be used is refused as a whole.
-    fn reload(&mut self) {
+    /// Reads the files again. What cannot be used is refused as a whole. Returns whether there was anything to tell the operator.
+    fn reload(&mut self) -> bool {
         self.read = stamps(&self.loaded);
         match Config::load(&self.loaded.sources) {
             Ok(loaded) => {
@@ -146,19 +150,21 @@ impl Keeper {
                     tracing::error!("what was set at the kiosk does not count: {error}");
                 }
                 match candidate::refusal(&self.loaded, &loaded, self.rooms.fingerprint) {
-                    None => self.apply(loaded),
+                    None => return self.apply(loaded),
                     Some(why) => tracing::error!("the configuration is refused, and what was in use stays: {why}"),
                 }
             }
             Err(error) => tracing::error!("the configuration is refused, and what was in use stays: {error}"),
         }
+        true
     }
 
-    fn apply(&mut self, loaded: Loaded) {
+    /// Passes on what differs; returns whether anything does.
+    fn apply(&mut self, loaded: Loaded) -> bool {
         let changes = config::changes(&self.loaded.config, &loaded.config);
         self.loaded = loaded;
         if changes.is_empty() {
-            return;
+            return false;
         }
         for (effect, words) in [
             (Effect::Now, "in use now"),
@@ -212,6 +218,7 @@ impl Keeper {
         if !again.is_empty() {
             self.rooms.quit.now(Ended::Again(format!("the configuration has changed: {}", again.join(", "))));
         }
+        true
     }
 
     /// Sets a key at once, and for good if it can be saved. Returns what came of it, for the page.

@@ -26,9 +26,9 @@ struct Reasons {
 }
 
 impl Shutter {
-    /// An open one, or a private one where the board is: all that it tells was told so from the start.
+    /// An open one, or one that is shut as the board is: all that it tells was told so from the start.
     pub(super) fn new(board: Arc<Board>, link: Option<Arc<Link>>, capture: &Arc<Capture>, kept: Kept) -> Self {
-        let reasons = Reasons { private: board.is_private(), closed: false };
+        let reasons = Reasons { private: board.is_private(), closed: board.is_closed() };
         ending::set_private(reasons.private);
         Self { reasons: Mutex::new(reasons), board, link, capture: Arc::downgrade(capture), kept }
     }

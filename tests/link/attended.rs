@@ -73,13 +73,36 @@ fn a_configuration_is_followed_without_dropping_the_link() {
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(count(), presented, "nothing is shown while it is closed");
     write(&places[0], "[site]\nname = \"Mole\"\n");
+    std::thread::sleep(Duration::from_secs(2));
+    let still = programs[0].status().unwrap().view.slate;
+    assert_eq!(still, Slate::Closed, "a file that has lost its end does not open the place");
+    write(&places[0], "[site]\nname = \"Mole\"\n[hours]\nweek = []\n");
     until_back("open again", programs.each_ref(), SOON);
     same_link("closed and open again");
 
-    write(&places[0], "[site]\nname = \"Mole\"\n[link]\nmin_bps = 100000\n");
+    write(&places[0], "[site]\nname = \"Mole\"\n[hours]\nweek = []\n[link]\nmin_bps = 100000\n");
     let anew = |status: &Status| status.figures.uptime_s < 4.0;
     until("what concerns the link begins again", &programs[0], Duration::from_secs(15), anew);
     until_back("began again", programs.each_ref(), Duration::from_secs(10));
+}
+
+#[test]
+fn a_portal_that_starts_outside_its_hours_opens_no_camera() {
+    let _alone = ALONE.blocking_lock();
+    let places = places(None);
+    write(&places[0], "[hours]\nweek = [\"mon = closed\"]\n");
+    let programs = places.each_ref().map(Place::start);
+    until("closed here from the first answer on", &programs[0], SOON, |status| {
+        assert_eq!(status.view.slate, Slate::Closed, "the first answer and every other");
+        status.view.link == LinkState::Live
+    });
+    until("and there", &programs[1], SOON, |status| status.view.slate == Slate::Closed);
+    let closed = programs.each_ref().map(|program| program.status().unwrap().figures);
+    assert_eq!((closed[0].outgoing.source_opens, closed[0].outgoing.captured), (0, 0), "not even for a moment");
+    assert_eq!(closed[1].incoming.presented, 0, "and nothing is seen of it");
+    write(&places[0], "[hours]\nweek = []\n");
+    let open = until_back("open", programs.each_ref(), SOON);
+    assert_eq!(open[0].figures.outgoing.source_opens, 1);
 }
 
 #[test]
