@@ -6,14 +6,20 @@ use toml::{Table, Value};
 /// A key with one of these words in its name holds a secret. Whoever makes a new key for one names it so; a test reads what
 /// `config/portal.toml` says of each key.
 const WORDS: [&str; 8] = ["credential", "password", "passphrase", "secret", "pin", "token", "key", "username"];
-/// Shorter values are not looked for in other texts: they stand in everything.
-const SHORTEST: usize = 4;
+/// Shorter values are not looked for in other texts. They may be ordinary words: a user name "portal" stands in every path, and cut out there it would
+/// spoil the text and be told by the gaps.
+const SHORTEST: usize = 8;
 /// Stands in the place of a secret.
 const REMOVED: &str = "(removed)";
 
 /// Whether the value of this key is a secret.
 fn is_secret(key: &str) -> bool {
     key.split('_').any(|word| WORDS.contains(&word))
+}
+
+/// Whether the value of this key is a number that people type. Of any length it may be a year or a date, so it is not looked for in other texts.
+fn is_pin(key: &str) -> bool {
+    key.split('_').any(|word| word == "pin")
 }
 
 /// Whether the value of this key is a secret, or has one anywhere in it.
@@ -41,6 +47,7 @@ pub(super) fn without_value(problem: &str) -> String {
 #[derive(Debug)]
 pub struct Secrets {
     public: Table,
+    /// Those that are looked for in other texts, the longest first: one may be a part of another.
     values: Vec<String>,
 }
 
@@ -49,6 +56,7 @@ impl Secrets {
     pub fn of(config: &Config) -> Self {
         let (mut public, mut values) = (Table::try_from(config).unwrap_or_default(), Vec::new());
         take_out(&mut public, &mut values);
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self { public, values }
     }
 
@@ -57,10 +65,10 @@ impl Secrets {
         toml::to_string(&self.public).unwrap_or_default()
     }
 
-    /// The text without any of the secrets, wherever they got into it.
+    /// The text without any of the long secrets, wherever they got into it. PINs and what is shorter than eight characters stay: those are
+    /// kept out by their key, in [`Self::configuration`], and the program writes them nowhere else.
     pub fn remove(&self, text: &str) -> String {
-        let long = self.values.iter().filter(|value| value.len() >= SHORTEST);
-        long.fold(text.to_owned(), |text, secret| without(&text, secret))
+        self.values.iter().fold(text.to_owned(), |text, secret| text.replace(secret, REMOVED))
     }
 }
 
@@ -74,27 +82,15 @@ fn take_out(table: &mut Table, values: &mut Vec<String>) {
             secret if is_secret(key) => {
                 let text = secret.as_str().map_or_else(|| secret.to_string(), str::to_owned);
                 if !text.is_empty() {
-                    values.push(text);
+                    if text.len() >= SHORTEST && !is_pin(key) {
+                        values.push(text);
+                    }
                     *secret = Value::String(REMOVED.into());
                 }
             }
             _ => {}
         }
     }
-}
-
-/// Takes out every place where the secret stands by itself: a PIN of four digits is not taken out of the middle of a number.
-fn without(text: &str, secret: &str) -> String {
-    let (mut rest, mut result) = (text, String::with_capacity(text.len()));
-    while let Some(at) = rest.find(secret) {
-        let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
-        let alone = !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
-        result.push_str(before);
-        // A long one is no part of anything else.
-        result.push_str(if alone || secret.len() >= 2 * SHORTEST { REMOVED } else { secret });
-        rest = after;
-    }
-    result + rest
 }
 
 #[cfg(test)]
@@ -121,9 +117,31 @@ mod tests {
     }
 
     #[test]
-    fn a_short_one_goes_where_it_stands_alone() {
-        assert_eq!(without("pin=1234, 12345 1234.", "1234"), "pin=(removed), 12345 (removed).");
-        assert_eq!(without("", "1234"), "");
+    fn the_longer_of_two_goes_first() {
+        let mut config = Config::default();
+        config.link.ice_servers =
+            vec![IceServer { urls: vec![], username: "harbour-user".into(), credential: "harbour-user-4711".into() }];
+        assert_eq!(Secrets::of(&config).remove("harbour-user-4711"), "(removed)");
+    }
+
+    /// They would be years, paths and words, and a gap in every one of them would tell the secret.
+    #[test]
+    fn a_pin_and_a_short_one_go_by_their_key_and_stay_in_texts() {
+        let log = "2026-11-22 20261122 /var/lib/screen-portal: portal said secret";
+        for pin in ["2026", "20261122"] {
+            let operator = toml::from_str(&format!("pin = \"{pin}\"")).unwrap();
+            let mut config = Config { operator, ..Config::default() };
+            config.link.ice_servers =
+                vec![IceServer { urls: vec![], username: "portal".into(), credential: "secret".into() }];
+            let secrets = Secrets::of(&config);
+            assert_eq!(secrets.remove(log), log);
+            let configuration = secrets.configuration();
+            let of = |key: &str| configuration.lines().filter_map(|line| line.split_once(key)).next().unwrap().1;
+            for key in ["pin = ", "username = ", "credential = "] {
+                assert_eq!(of(key), "\"(removed)\"", "{configuration}");
+            }
+            assert!(!configuration.contains(pin) && !configuration.contains("\"portal\""), "{configuration}");
+        }
     }
 
     #[test]
