@@ -12,14 +12,15 @@
 use super::{logging, systemd};
 use crate::files;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The file's name inside the data folder.
@@ -115,7 +116,9 @@ pub fn begin(folder: &Path, started: Instant) -> Instant {
     let delay = if handed_over.is_some() { delay(short_runs) } else { Duration::ZERO };
     let started = if delay.is_zero() { started } else { wait(delay) };
     let note = Note::Running { boot, short_runs, since_unix_s: unix_s() };
-    if let Err(error) = write(&path, &note) {
+    // At the first start there is no folder yet; it will hold the identity too, so it is as closed as that wants it.
+    let noted = DirBuilder::new().recursive(true).mode(0o700).create(folder).and_then(|()| write(&path, &note));
+    if let Err(error) = noted {
         tracing::warn!(
             "{} cannot be written: {error}; the portal runs all the same, but its next start will not know why this one ended; free \
              space on the disk, or make the folder writable",
@@ -179,8 +182,8 @@ impl Run {
             let write = move || done.send(write(&path, &note));
             let writing = std::thread::Builder::new().name("last-words".into()).spawn(write);
             let written = writing.map(|_| finished.recv_timeout(NOTE_LIMIT));
-            if !matches!(written, Ok(Ok(Ok(())))) {
-                tracing::warn!("{} could not be written in time ({written:?})", self.path.display());
+            if let Some(problem) = not_noted(&written) {
+                tracing::warn!("the next start may not know why this run ended: {}: {problem}", self.path.display());
             }
         }
         ending
@@ -204,6 +207,27 @@ impl Ending {
         };
         Self { cause, reason: reason.into(), unix_s: None, ran_s: None, short_runs: short_runs_before }
     }
+}
+
+/// Why the last words were not written, and what helps; `None` if they were. Outside: whether there was a thread to write them; then whether it
+/// was done in time; then what the disk said.
+fn not_noted(written: &io::Result<Result<io::Result<()>, RecvTimeoutError>>) -> Option<String> {
+    Some(match written {
+        Ok(Ok(Ok(()))) => return None,
+        Ok(Ok(Err(error))) => {
+            format!("it cannot be written ({error}); free space on the disk, or make the folder writable")
+        }
+        Ok(Err(RecvTimeoutError::Timeout)) => format!(
+            "the disk took longer than {} ms; if it does so again, see what the kernel says of it (journalctl -k)",
+            NOTE_LIMIT.as_millis()
+        ),
+        Ok(Err(RecvTimeoutError::Disconnected)) => {
+            "whoever wrote it ended before it was written, which is a bug; please report it".into()
+        }
+        Err(error) => {
+            format!("the system gave no thread to write it ({error}); see whether memory or TasksMax is exhausted")
+        }
+    })
 }
 
 /// By this machine's clock, if that is not set to before 1970.
@@ -258,8 +282,8 @@ fn wait(delay: Duration) -> Instant {
 }
 
 fn tell(last: &Ending) {
+    // Of a run that was killed nobody knows how long it lasted: then the field is left out.
     let Ending { cause, reason, ran_s, short_runs, .. } = last;
-    let ran_s = ran_s.unwrap_or_default();
     match cause {
         Cause::Asked => tracing::info!(ran_s, "the last run ended as asked: {reason}"),
         _ => tracing::warn!(?cause, ran_s, short_runs, "the last run ended by itself: {reason}"),
@@ -304,6 +328,8 @@ fn close_on_exec() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::{Arc, Mutex};
 
     fn ended(short_runs: u32) -> Ending {
         Ending { cause: Cause::Failed, reason: "a port is taken".into(), unix_s: Some(7), ran_s: Some(3.5), short_runs }
@@ -335,6 +361,50 @@ mod tests {
         ] {
             let last = last_end(file.map(Vec::as_slice), variable, boot, Some(1000));
             assert_eq!(last.map(|last| (last.cause, last.short_runs)), expected, "{file:?} {variable:?} {boot}");
+        }
+    }
+
+    /// What is logged of an end.
+    fn told(last: &Ending) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(log, || tell(last));
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn how_long_it_ran_is_told_only_if_it_is_known() {
+        assert!(told(&ended(1)).contains("ran_s=3.5"), "{}", told(&ended(1)));
+        let killed = told(&Ending::without_a_word(Cause::Killed, 0));
+        assert!(killed.contains("the program was killed") && !killed.contains("ran_s"), "{killed}");
+    }
+
+    #[test]
+    fn each_way_to_leave_no_last_words_has_its_cause_and_remedy() {
+        let full = || io::Error::from_raw_os_error(libc::ENOSPC);
+        for (written, words) in [
+            (Ok(Ok(Ok(()))), None),
+            (Ok(Ok(Err(full()))), Some(["No space left", "free space"])),
+            (Ok(Err(RecvTimeoutError::Timeout)), Some(["longer than 300 ms", "journalctl -k"])),
+            (Ok(Err(RecvTimeoutError::Disconnected)), Some(["ended before", "report it"])),
+            (Err(io::Error::from_raw_os_error(libc::EAGAIN)), Some(["no thread", "TasksMax"])),
+        ] {
+            let said = not_noted(&written);
+            assert_eq!(said.is_some(), words.is_some(), "{said:?}");
+            let said = said.unwrap_or_default();
+            assert!(words.into_iter().flatten().all(|word| said.contains(word)), "{said}");
+            assert!(!said.contains("Ok(") && !said.contains("Err("), "{said}");
         }
     }
 
@@ -387,8 +457,9 @@ mod tests {
         }
         for writable in [true, false] {
             let folder = tempfile::tempdir().unwrap();
-            // A folder that is not there takes no file, root or not.
-            let path = if writable { folder.path().to_owned() } else { folder.path().join("missing") };
+            // A folder that is not there yet is made; below a file there can be none, for root neither.
+            let path = folder.path().join(if writable { "made/folder" } else { "file/folder" });
+            std::fs::write(folder.path().join("file"), "").unwrap();
             let start = Instant::now();
             let child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", THIS, "--nocapture"])
@@ -404,6 +475,10 @@ mod tests {
             let private: Vec<_> = output.lines().filter_map(|line| line.strip_prefix("private ")).collect();
             assert_eq!(private, ["false", "true", "false"], "handed over once, on a disk that takes nothing too");
             assert!(lives[0].ends_with("None"), "{output}");
+            if writable {
+                let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o700, "the identity will be in it");
+            }
             assert!(lives[1].contains("time 0") && lives[2].contains("time 1"), "{output}");
             assert!(start.elapsed() > Duration::from_secs(3), "it began again without a pause: {:?}", start.elapsed());
             let kept = read(&path.join(FILE_NAME));
