@@ -82,3 +82,54 @@ fn a_report_has_everything_but_secrets() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && printed.contains("no portal answers") && printed.contains("Harbour"));
 }
+
+/// What `report` prints where this is in `[log] file`, with a journal that says what `journal` says.
+fn printed(folder: &std::path::Path, file: &str, journal: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let journalctl = folder.join("journalctl");
+    std::fs::write(&journalctl, format!("#!/bin/sh\n{journal}\n")).unwrap();
+    std::fs::set_permissions(&journalctl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_screen-portal"))
+        .args(["report", "--out", "-", "--data", "data", "--set", &format!("log.file={file}")])
+        .env_clear()
+        .env("HOME", folder)
+        .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    report.split_once("======== log\n\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn a_report_has_a_log_whatever_became_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = "echo of the journal";
+    let has = |log: &str, words: &[&str], lacks: &[&str]| {
+        assert!(words.iter().all(|word| log.contains(word)), "{words:?} in:\n{log}");
+        assert!(!lacks.iter().any(|word| log.contains(word)), "{lacks:?} in:\n{log}");
+    };
+    has(&printed(folder, "", journal), &["journal: no file is configured\nof the journal"], &[]);
+    has(&printed(folder, "portal.log", journal), &["journal: portal.log: No such file", "\nof the journal"], &[".1"]);
+    // What root cannot read either.
+    std::fs::create_dir(folder.join("portal.log")).unwrap();
+    has(&printed(folder, "portal.log", journal), &["journal: portal.log: Is a directory", "\nof the journal"], &[]);
+    std::fs::write(folder.join("portal.log.1"), "an old line\n").unwrap();
+    has(
+        &printed(folder, "portal.log", journal),
+        &["portal.log.1; portal.log: Is a directory (os error 21)\nan old line"],
+        &["journal"],
+    );
+    std::fs::remove_dir(folder.join("portal.log")).unwrap();
+    std::fs::write(folder.join("portal.log"), "a new line\n").unwrap();
+    let both = printed(folder, "portal.log", journal);
+    has(&both, &["portal.log.1 and portal.log\nan old line\na new line"], &["journal"]);
+    for name in ["portal.log", "portal.log.1"] {
+        std::fs::write(folder.join(name), "").unwrap();
+    }
+    has(&printed(folder, "portal.log", journal), &["journal: portal.log is empty\nof the journal"], &[]);
+    // A user who may not read the journal hears nothing from it.
+    has(&printed(folder, "", "exit 1"), &["sudo screen-portal report"], &[]);
+}

@@ -2,11 +2,11 @@
 
 use super::{Exit, Failure, page};
 use crate::config::{Config, Secrets};
-use crate::ops::{ending, say, try_say};
+use crate::ops::{ending, logging, say, try_say};
 use crate::{capture, files};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -131,14 +131,39 @@ fn page_text(config: &Config, page: &str) -> String {
     }
 }
 
-/// The end of the log: of the file, where there is one, else of the journal.
+/// The end of the log, with where it is from: the configured file and the one before it, and where neither says anything, the journal.
 fn log(config: &Config) -> String {
-    if !config.log.file.as_os_str().is_empty() {
-        return last_lines(&read(&config.log.file));
-    }
+    let file = &config.log.file;
+    let why = if file.as_os_str().is_empty() {
+        "no file is configured".to_owned()
+    } else {
+        let files = [logging::aged(file, 1), file.clone()];
+        let parts: Vec<_> = files.iter().map(|path| (path, try_read(path))).collect();
+        let texts: String = parts.iter().filter_map(|(_, text)| text.as_deref().ok()).collect();
+        // Mostly there is no older one yet, which is not worth a word.
+        let is_worth = |error: &io::Error, path: &Path| error.kind() != io::ErrorKind::NotFound || path == file;
+        let problems = parts.iter().filter_map(|(path, text)| {
+            let problem = text.as_ref().err().filter(|error| is_worth(error, path))?;
+            Some(format!("{}: {problem}", path.display()))
+        });
+        let problems = problems.collect::<Vec<_>>().join("; ");
+        if !texts.trim().is_empty() {
+            let read = parts.iter().filter(|(_, text)| text.is_ok()).map(|(path, _)| path.display().to_string());
+            let read = read.collect::<Vec<_>>().join(" and ");
+            let but = if problems.is_empty() { String::new() } else { format!("; {problems}") };
+            return format!("# the end of {read}{but}\n{}", last_lines(&texts));
+        }
+        if problems.is_empty() { format!("{} is empty", file.display()) } else { problems }
+    };
     let lines = format!("--lines={LOG_LINES}");
     let ours = ["_COMM=screen-portal", "+", "SYSLOG_IDENTIFIER=screen-portal"];
-    ask(Command::new("journalctl").args(["--no-pager", "--output=short-iso-precise", "--quiet", &lines]).args(ours))
+    let mut journalctl = Command::new("journalctl");
+    let said = ask(journalctl.args(["--no-pager", "--output=short-iso-precise", "--quiet", &lines]).args(ours));
+    let said = match said.trim() {
+        "" => "# it says nothing of the portal, or not to this user: sudo screen-portal report",
+        _ => &said,
+    };
+    format!("# the end of systemd's journal: {why}\n{said}")
 }
 
 fn last_lines(text: &str) -> String {
@@ -148,15 +173,16 @@ fn last_lines(text: &str) -> String {
 
 /// A file's end, or why it cannot be read.
 fn read(path: &Path) -> String {
-    let read = || {
-        let mut file = fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(MOST_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-        std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    read().unwrap_or_else(|error| format!("{}: {error}", path.display()))
+    try_read(path).unwrap_or_else(|error| format!("{}: {error}", path.display()))
+}
+
+fn try_read(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MOST_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What a command prints, within [`PATIENCE`].

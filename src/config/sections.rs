@@ -85,7 +85,8 @@ pub struct Log {
     pub level: String,
     /// Default: `human`.
     pub format: LogFormat,
-    /// A file to log to, beside the standard error output. Default: empty, none.
+    /// A file to log to, beside the standard error output; only its user can read it. The kiosk's unit lets it write below `/var/log/screen-portal`.
+    /// Default: empty, none.
     pub file: PathBuf,
     /// The size of one such file in bytes, 100000 to 1000000000. Default: 10000000.
     pub file_bytes: u64,

@@ -12,6 +12,7 @@ use crate::config::{Log, LogFormat};
 use journal::{Journal, JournalFormat};
 use repetition::Calm;
 use rotation::Rotation;
+pub use rotation::aged;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::io::Write;
@@ -102,7 +103,8 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
     if let Some(error) = problem {
         tracing::warn!(
-            "the log cannot be written to {}: {error}; it goes on without that file; make its folder, or name another in [log]",
+            "the log cannot be written to {}: {error}; it goes on without that file; make its folder, or name another in [log] (a kiosk can write below \
+             /var/log/screen-portal only)",
             config.file.display()
         );
     }

@@ -2,7 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// A log has names and addresses: it is for whoever runs the portal, and root.
+const MODE: u32 = 0o600;
 
 /// The file that is written, and how many there may be.
 #[derive(Debug)]
@@ -27,18 +31,13 @@ impl Rotation {
     }
 
     fn current(&self) -> io::Result<(File, u64)> {
-        let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(MODE).open(&self.path)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     }
 
-    /// The name of the file that is so many files old.
     fn aged(&self, age: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        if age > 0 {
-            name.push(format!(".{age}"));
-        }
-        name.into()
+        aged(&self.path, age)
     }
 
     /// Gives each file the next one's name; the oldest goes.
@@ -54,6 +53,15 @@ impl Rotation {
         }
         Ok(())
     }
+}
+
+/// The name of the file that is so many files old.
+pub fn aged(path: &Path, age: u32) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    if age > 0 {
+        name.push(format!(".{age}"));
+    }
+    name.into()
 }
 
 impl Write for Rotation {
@@ -82,6 +90,7 @@ impl Write for Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn files_are_bounded_in_size_and_number_and_the_newest_lines_stay() {
@@ -100,6 +109,8 @@ mod tests {
             assert_eq!(names.len(), files as usize, "{names:?}");
             let text: String = names.iter().rev().map(|name| fs::read_to_string(name).unwrap()).collect();
             assert!(names.iter().all(|name| fs::metadata(name).unwrap().len() <= 100));
+            let access = |name: &PathBuf| fs::metadata(name).unwrap().permissions().mode() & 0o777;
+            assert!(names.iter().all(|name| access(name) == 0o600), "others can read it");
             let lines: Vec<_> = text.lines().collect();
             assert_eq!(lines.last(), Some(&"line 099"));
             let numbers: Vec<u32> = lines.iter().map(|line| line[5..].parse().unwrap()).collect();
