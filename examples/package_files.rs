@@ -2,9 +2,8 @@
 //!
 //! `cargo run --release --example package_files -- FOLDER` writes it all below FOLDER, at the places where a machine has it.
 
-use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
-use screen_portal::cli::Cli;
+use screen_portal::cli;
 use screen_portal::service::NAME;
 use screen_portal::service::machine::Machine;
 use screen_portal::service::plan::{Choice, Mode, Plan};
@@ -27,8 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         path.parent().map(fs::create_dir_all).transpose()?;
         fs::write(path, file.contents)?;
     }
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), place("usr/share/man/man1")?)?;
-    let mut command = Cli::command();
+    clap_mangen::generate_to(cli::command().disable_help_subcommand(true), place("usr/share/man/man1")?)?;
+    let mut command = cli::command();
     generate_to(Shell::Zsh, &mut command, NAME, place("usr/share/zsh/vendor-completions")?)?;
     generate_to(Shell::Fish, &mut command, NAME, place("usr/share/fish/vendor_completions.d")?)?;
     let bash = generate_to(Shell::Bash, &mut command, NAME, place("usr/share/bash-completion/completions")?)?;

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 const UNIT: &str = "etc/systemd/system/screen-portal.service";
+/// What was installed, or kept.
+const RECORD: &str = "var/lib/screen-portal-service.json";
 /// Where units may be for the tests that have systemd look at them: it must find the programs that they start.
 const PROGRAM: &str = "/usr/bin/screen-portal";
 
@@ -107,8 +110,9 @@ fn nothing_is_left_behind_but_what_is_the_integrators() {
             let before = names(&before, root);
             // What the system's own tools keep beside the files that they change.
             left.retain(|name| !before.contains(name) && !name.ends_with('-') && !name.contains("/.pwd.lock"));
-            let expected: &[&str] =
-                if configuration && !purge { &["etc/screen-portal", "etc/screen-portal/portal.toml"] } else { &[] };
+            // And the record of what was kept, for --purge.
+            let kept = ["etc/screen-portal", "etc/screen-portal/portal.toml", RECORD];
+            let expected: &[&str] = if configuration && !purge { &kept } else { &[] };
             assert_eq!(left, expected, "{arguments:?} {purge}\n{}", said(&output));
             let users = std::fs::read_to_string(root.join("etc/passwd")).unwrap();
             let groups = std::fs::read_to_string(root.join("etc/group")).unwrap();
@@ -117,6 +121,135 @@ fn nothing_is_left_behind_but_what_is_the_integrators() {
             let again = service(root, words);
             assert!(again.status.success() && said(&again).contains("nothing is installed"), "{}", said(&again));
         }
+    }
+}
+
+/// As a kiosk's systemd makes and fills them.
+fn fill(root: &Path) {
+    for (folder, file) in [("var/lib/screen-portal", "identity.pem"), ("var/log/screen-portal", "portal.log")] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+        std::fs::write(root.join(folder).join(file), "something").unwrap();
+    }
+}
+
+#[test]
+fn what_was_kept_goes_when_it_is_asked_for_later() {
+    let to_kiosk = ["install", "--program", PROGRAM].as_slice();
+    let to_desktop = ["install", "--program", PROGRAM, "--desktop", "--user", "pi"].as_slice();
+    for way in [
+        [to_kiosk, &["uninstall"]].as_slice(),
+        &[to_kiosk, &["uninstall"], &["uninstall"]],
+        // What an earlier installation has made belongs to the later one.
+        &[to_kiosk, &["uninstall"], to_kiosk],
+        &[to_kiosk, &["uninstall"], to_desktop, &["uninstall"]],
+        &[to_kiosk, to_desktop],
+    ] {
+        let image = image();
+        let root = image.path();
+        let before = names(&all(root), root);
+        for words in way {
+            let output = service(root, words);
+            assert!(output.status.success(), "{words:?}: {}", said(&output));
+            fill(root);
+        }
+        for place in ["etc/screen-portal/portal.toml", "var/lib/screen-portal/identity.pem"] {
+            assert!(root.join(place).exists(), "{way:?}: {place} is gone before it was asked for");
+        }
+        let status = said(&service(root, &["status"]));
+        let is_installed = *way.last().unwrap() != ["uninstall"];
+        assert_eq!(status.contains("uninstall --purge"), !is_installed, "{status}");
+        let purged = service(root, &["uninstall", "--purge"]);
+        assert!(purged.status.success(), "{}", said(&purged));
+        let mut left = names(&all(root), root);
+        left.retain(|name| !before.contains(name) && !name.ends_with('-') && !name.contains("/.pwd.lock"));
+        // Not this service's own.
+        left.retain(|name| name != "var/log");
+        assert!(left.is_empty(), "{way:?} left {left:?}\n{}", said(&purged));
+        assert!(said(&service(root, &["uninstall", "--purge"])).contains("nothing to take away"));
+    }
+}
+
+#[test]
+fn what_is_as_it_should_be_is_left_alone() {
+    let image = image();
+    let root = image.path();
+    let first = install(root, &[]);
+    // In an image nothing is started; on a machine this line says `done`.
+    assert!(first.contains("systemctl --no-block restart") && !first.contains("nothing to do"), "{first}");
+    if !is_root() || first.contains("skipped") {
+        println!("skipped: not root, so neither user nor link is made\n{first}");
+        return;
+    }
+    let again = |because: &str, is_same: bool| {
+        let output = install(root, &["--dry-run"]);
+        assert_eq!(output.contains("nothing to do"), is_same, "{because}: {output}");
+        let output = install(root, &[]);
+        assert_eq!(output.contains("nothing to do"), is_same, "{because}: {output}");
+        assert_eq!(output.contains("systemctl --no-block restart"), !is_same, "{because}: {output}");
+        assert!(install(root, &[]).contains("nothing to do"), "{because}: done once, and again");
+    };
+    again("nothing", true);
+    std::fs::write(root.join("usr/bin/screen-portal"), "#!/bin/sh\n# another version\n").unwrap();
+    again("another program", false);
+    std::fs::write(root.join(UNIT), "# an older one\n").unwrap();
+    again("another unit", false);
+    std::fs::remove_file(root.join("etc/systemd/system/multi-user.target.wants/screen-portal.service")).unwrap();
+    again("not at boot", false);
+    let groups = std::fs::read_to_string(root.join("etc/group")).unwrap();
+    std::fs::write(root.join("etc/group"), groups.replace("x:44:screen-portal", "x:44:")).unwrap();
+    again("not in a group", false);
+    // As an installation leaves it that was interrupted.
+    let record = std::fs::read_to_string(root.join(RECORD)).unwrap();
+    assert!(record.contains("\"done\""), "{record}");
+    std::fs::write(root.join(RECORD), record.replace("\"done\"", "\"begun\"")).unwrap();
+    again("an interruption", false);
+}
+
+/// A compositor whose only child is the portal, and what the unit has done to them, as systemd would do it.
+#[test]
+fn a_portal_of_any_name_is_told_to_read_its_configuration_and_to_end() {
+    for name in ["screen-portal", "other", "screen-portal-of-a-longer-name"] {
+        let image = image();
+        let root = image.path();
+        let output = service(root, &["install", "--program", &format!("/usr/bin/{name}")]);
+        assert!(output.status.success(), "{}", said(&output));
+        let unit = std::fs::read_to_string(root.join(UNIT)).unwrap();
+        let (program, log) = (root.join(name), root.join("log"));
+        // It ends by itself, should nobody do it.
+        let note = |what: &str| format!("echo {what} >>{}", log.display());
+        let text = format!(
+            "#!/bin/sh\ntrap '{}' HUP\ntrap '{}; exit' TERM\n{}\nfor n in $(seq 400); do sleep 0.05; done\n",
+            note("HUP"),
+            note("TERM"),
+            note("started"),
+        );
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut cage = Command::new("sh").args(["-c", "\"$0\" & wait"]).arg(&program).spawn().unwrap();
+        let main_pid = cage.id().to_string();
+        let ended = std::thread::spawn(move || cage.wait());
+        let until = |line: &str| {
+            let start = Instant::now();
+            while !std::fs::read_to_string(&log).unwrap_or_default().lines().any(|said| said == line) {
+                assert!(start.elapsed() < Duration::from_secs(10), "{name}: not {line}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        let carry_out = |key: &str| {
+            let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim_start_matches('-');
+            // systemd.service(5), "Command lines".
+            let line = line.replace("$MAINPID", &main_pid).replace("$$", "$");
+            let status = Command::new("sh").args(["-c", &line]).status().unwrap();
+            assert!(status.success(), "{name}: {line}");
+        };
+        until("started");
+        carry_out("ExecReload=");
+        until("HUP");
+        let begin = Instant::now();
+        carry_out("ExecStop=");
+        assert!(begin.elapsed() < Duration::from_secs(5), "{name}: stopping fell through");
+        until("TERM");
+        ended.join().unwrap().unwrap();
     }
 }
 
@@ -175,6 +308,18 @@ fn a_dry_run_tells_all_and_changes_nothing() {
     assert!(before == all(image.path()));
     for words in [UNIT, "    Type=notify", "systemd-sysusers", "systemctl", "etc/sysusers.d/screen-portal.conf"] {
         assert!(output.contains(words), "{words}: {output}");
+    }
+    // Where something is missing it tells the same, and that it would be refused.
+    let bare = self::image();
+    std::fs::remove_file(bare.path().join("usr/bin/cage")).unwrap();
+    std::fs::remove_file(bare.path().join("usr/lib/systemd/system/seatd.service")).unwrap();
+    let before = all(bare.path());
+    let refused = service(bare.path(), &["install", "--dry-run", "--program", PROGRAM]);
+    assert!(before == all(bare.path()));
+    assert_eq!(refused.status.code(), Some(1));
+    let refused = said(&refused);
+    for words in [UNIT, "    Type=notify", "systemd-sysusers", "apt install cage", "apt install seatd", "is refused"] {
+        assert!(refused.contains(words), "{words}: {refused}");
     }
     install(image.path(), &[]);
     let installed = all(image.path());

@@ -22,7 +22,7 @@ use crate::service::DATA;
 use crate::service::plan::Mode;
 use crate::service::record::Record;
 use crate::{capture, demo, portal};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,7 +50,8 @@ enum Command {
     Cameras,
     /// Print this portal's fingerprint, for the far end's configuration; make the identity if there is none
     Identity,
-    /// Collect what support needs in one text file: versions, configuration without secrets, state, figures and recent log
+    /// Collect what support needs in one text file: versions, configuration without secrets, state, figures and recent log (of the
+    /// configured file, or else the journal)
     Report {
         /// The file to write; - prints it
         #[arg(long, value_name = "FILE", default_value = report::FILE)]
@@ -69,10 +70,16 @@ enum Command {
     },
 }
 
+/// The command line as it is parsed, and as help, manual and the shell's completions tell it.
+pub fn command() -> clap::Command {
+    settings::shown_where_they_work(Cli::command())
+}
+
 /// Reads the command line and does what it asks for. `started` is when the process started.
 pub fn main(started: Instant) -> ExitCode {
     crate::ops::free_large_blocks_at_once();
-    let ended = Cli::parse().execute(started);
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    let ended = cli.execute(started);
     logging::flush();
     match ended {
         Ok(exit) => exit.into(),
@@ -145,7 +152,7 @@ impl Cli {
 /// Who reports of a kiosk is another user than the portal's, with another data folder: the service's is meant, unless one is named.
 fn of_service(loaded: &mut Loaded) {
     let installed = Record::load(Path::new("/"));
-    let kiosk = matches!(installed, Ok(Some(record)) if record.mode == Mode::Kiosk);
+    let kiosk = matches!(installed, Ok(Some(record)) if record.mode == Mode::Kiosk && record.is_installed());
     if kiosk && !loaded.origins.contains_key(&("data", "folder")) {
         let folder = Flag::new("of the service", "data", "folder", DATA);
         let sources =
@@ -206,11 +213,43 @@ fn cameras() -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_shown_where_they_work() {
+        let help = |words: &[&str]| {
+            let words = [&["screen-portal"], words, &["--help"]].concat();
+            command().try_get_matches_from(words).unwrap_err().to_string()
+        };
+        for (words, shown, hidden) in [
+            ([].as_slice(), ["--fps", "--data", "--windowed"].as_slice(), [].as_slice()),
+            (&["run"], &["--fps", "--data", "--windowed"], &[]),
+            (&["demo"], &["--fps", "--seconds"], &[]),
+            (&["identity"], &["--data", "--set", "--config"], &["--fps", "--windowed"]),
+            (&["report"], &["--out", "--data", "--status"], &["--fps", "--windowed"]),
+            (&["cameras"], &[], &["--fps", "--data", "--config"]),
+            (&["service"], &["install"], &["--fps", "--data", "--config", "--headless"]),
+            (
+                &["service", "install"],
+                &["--user", "--root", "--dry-run"],
+                &["--fps", "--data", "--config", "--headless"],
+            ),
+            (&["service", "status"], &["--root"], &["--fps", "--data", "--dry-run"]),
+            (&["service", "uninstall"], &["--purge", "--root"], &["--fps", "--set"]),
+        ] {
+            let help = help(words);
+            let says = |flag: &&str| help.split_whitespace().any(|word| word == *flag);
+            assert!(shown.iter().all(says) && !hidden.iter().any(says), "{words:?}\n{help}");
+        }
+        // They are understood all the same, to be refused or not with a word of ours.
+        for words in [["--fps", "25", "service", "status"], ["service", "status", "--fps", "25"]] {
+            let matches = command().try_get_matches_from([&["screen-portal"], words.as_slice()].concat()).unwrap();
+            assert_eq!(Cli::from_arg_matches(&matches).unwrap().settings.fps, Some(25));
+        }
     }
 
     #[test]

@@ -19,11 +19,11 @@ pub(super) struct Service {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Start the portal at every boot, and again whenever it ends. May be repeated
+    /// Start the portal at every boot, and again whenever it ends. May be repeated: what is as it should be is left alone
     Install(Install),
-    /// Take away what install has made; configuration and identity stay
+    /// Take away what install has made; configuration, identity and logs stay until --purge, now or later
     Uninstall {
-        /// Configuration and identity too: the other site must pair with this one anew
+        /// Configuration, identity and logs too, also what an earlier uninstall has kept: the other site must pair with this one anew
         #[arg(long)]
         purge: bool,
         #[command(flatten)]
@@ -31,7 +31,7 @@ enum Action {
     },
     /// Say how the service does, and what to do next
     Status {
-        /// Folder of another machine's files
+        /// Folder of another machine's files, an image for instance
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
     },
@@ -57,7 +57,7 @@ struct Install {
 
 #[derive(Debug, Args)]
 struct Place {
-    /// Only say what would be done
+    /// Only say what would be done, and what is missing for it
     #[arg(long)]
     dry_run: bool,
     /// Folder of another machine's files, an image for instance: nothing is started then
@@ -101,15 +101,21 @@ fn install(install: &Install) -> Result<Exit, Error> {
     let mode = if install.desktop { Mode::Desktop } else { Mode::Kiosk };
     let plan = Plan::new(&machine, &Choice { mode, user: install.user.clone(), program })?;
     apply::install(&machine, &plan, install.place.doing(), &mut |line| say(line))?;
+    if !plan.missing.is_empty() {
+        say("as long as that is missing, the installation is refused");
+        return Ok(Exit::Failed);
+    }
     next(plan.mode, &plan.user);
     Ok(Exit::Success)
 }
 
 fn status(root: &Path) -> Result<Exit, Error> {
     let machine = machine(root)?;
-    let known = status::ask(&machine, Record::load(&machine.root)?, last_end());
+    // Who answers here is this machine's portal.
+    let last_end = machine.is_this().then(last_end).flatten();
+    let known = status::ask(&machine, Record::load(&machine.root)?, last_end);
     known.lines().iter().for_each(say);
-    if let Some(record) = &known.record {
+    if let Some(record) = known.record.as_ref().filter(|record| record.is_installed()) {
         next(record.mode, &record.user);
     }
     Ok(if known.is_running() { Exit::Success } else { Exit::CheckFailed })

@@ -1,7 +1,7 @@
 //! The flags that set keys of the configuration.
 
 use crate::config::{Error, Flag};
-use clap::Args;
+use clap::{Args, Command};
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -88,6 +88,25 @@ pub struct Settings {
     /// human or json
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Operation")]
     pub log_format: Option<String>,
+}
+
+/// For each command that does not take all flags, those that do something there.
+const TAKES: [(&str, &[&str]); 4] = [
+    ("cameras", &[]),
+    ("identity", &["config", "set", "data"]),
+    ("report", &["config", "set", "data", "status"]),
+    ("service", &[]),
+];
+
+/// Shows each flag only in the help of commands where it does something. It is understood everywhere: whoever gives it to the others is told where
+/// it belongs, and scripts may give the same flags to all of them.
+pub fn shown_where_they_work(command: Command) -> Command {
+    let flags = Settings::augment_args(Command::new(""));
+    TAKES.into_iter().fold(command, |command, (name, takes)| {
+        let hidden = flags.get_arguments().filter(|flag| !takes.contains(&flag.get_id().as_str()));
+        // What a command has itself is not taken from above (clap, "global").
+        command.mut_subcommand(name, |command| command.args(hidden.map(|flag| flag.clone().hide(true))))
+    })
 }
 
 impl Settings {

@@ -2,8 +2,8 @@
 
 use super::Error;
 use super::machine::Machine;
-use super::plan::{File, Plan, Step};
-use super::record::Record;
+use super::plan::{File, Mode, Plan, Step};
+use super::record::{Program, Record, State};
 use super::removal::Removal;
 use crate::files;
 use std::fs::{self, Permissions};
@@ -21,28 +21,42 @@ pub enum Doing {
     DryRun,
 }
 
-/// Makes all of `plan`. Each line of what is done goes to `say`.
+/// Makes all of `plan`. Each line of what is done goes to `say`. Where all of it was there already, nothing is touched, and what runs is not
+/// started again.
 ///
 /// # Errors
-/// The first thing that cannot be made. What was made until then is recorded: to install again goes on, to uninstall undoes it.
+/// What is missing, or the first thing that cannot be made. What was made until then is recorded: to install again goes on, to uninstall undoes
+/// it. A dry run says what is missing and goes on.
 pub fn install(machine: &Machine, plan: &Plan, doing: Doing, say: &mut dyn FnMut(String)) -> Result<(), Error> {
     if machine.is_this() && !machine.is_root && doing == Doing::Really {
         return Err(Error::NotRoot("install"));
     }
+    if !plan.missing.is_empty() && doing == Doing::Really {
+        return Err(Error::Missing(plan.missing.clone()));
+    }
+    let new = Record::new(plan.mode, &plan.user);
     let mut record = match Record::load(&machine.root)? {
-        Some(other) if other.mode != plan.mode || other.user != plan.user => {
+        Some(other) if other.is_installed() && (other.mode != plan.mode || other.user != plan.user) => {
             say(format!("what was installed for {} goes first", other.user));
             take_away(machine, &other, false, doing, say)?;
-            Record::new(plan.mode, &plan.user)
+            new.after(&other)
         }
-        Some(same) => same,
-        None => Record::new(plan.mode, &plan.user),
+        Some(same) if same.is_installed() => same,
+        Some(left) => new.after(&left),
+        None => new,
     };
     record.made_user |= plan.makes_user;
     if !record.made_user {
         record.joined.extend(plan.joins.iter().map(|group| group.to_string()));
     }
     let verdicts: Vec<_> = plan.files.iter().map(|file| (file, Verdict::of(machine, file, &record))).collect();
+    let program = Program::look(machine, &plan.program);
+    let is_same = record.state == State::Done
+        && record.program == program
+        && (plan.mode == Mode::Desktop || machine.is_enabled)
+        && !plan.makes_user
+        && plan.joins.is_empty()
+        && verdicts.iter().all(|(_, verdict)| *verdict != Verdict::Write);
     for (file, verdict) in &verdicts {
         if *verdict == Verdict::Write {
             let recorded = if file.is_configuration { &mut record.configuration } else { &mut record.files };
@@ -50,9 +64,12 @@ pub fn install(machine: &Machine, plan: &Plan, doing: Doing, say: &mut dyn FnMut
             record.folders.extend(missing_folders(machine, &file.path));
         }
     }
-    if doing == Doing::Really {
+    let keep = |record: &Record| write(&Record::place(&machine.root), &record.text(), 0o644);
+    let keeps = doing == Doing::Really && !is_same;
+    if keeps {
         // First the record: what is interrupted now can still be taken away.
-        write(&Record::place(&machine.root), &record.text(), 0o644)?;
+        record.state = State::Begun;
+        keep(&record)?;
     }
     for (file, verdict) in verdicts {
         let path = machine.at(&file.path);
@@ -73,14 +90,24 @@ pub fn install(machine: &Machine, plan: &Plan, doing: Doing, say: &mut dyn FnMut
             }
         }
     }
-    for step in &plan.steps {
+    for step in if is_same { &plan.steps_if_same } else { &plan.steps } {
         run(machine, step, doing, say)?;
+    }
+    if keeps {
+        (record.state, record.program) = (State::Done, program);
+        keep(&record)?;
+    }
+    if is_same {
+        say("nothing to do: all of it is as it should be, and what runs was left alone".into());
+    }
+    for missing in &plan.missing {
+        say(format!("missing  {missing}"));
     }
     plan.notes.iter().for_each(|note| say(format!("note     {note}")));
     Ok(())
 }
 
-/// Takes away what is recorded. `purge`: configuration and identity too.
+/// Takes away what is recorded. `purge`: configuration, identity and logs too, also those that were kept before.
 ///
 /// # Errors
 /// A file that cannot be removed. The record stays then: to uninstall again goes on.
@@ -90,7 +117,12 @@ pub fn uninstall(machine: &Machine, purge: bool, doing: Doing, say: &mut dyn FnM
     }
     match Record::load(&machine.root)? {
         None => say("nothing is installed: there is nothing to take away".into()),
-        Some(record) => take_away(machine, &record, purge, doing, say)?,
+        Some(record) => {
+            if !record.is_installed() {
+                say("nothing is installed; this is left of what was:".into());
+            }
+            take_away(machine, &record, purge, doing, say)?;
+        }
     }
     Ok(())
 }
@@ -127,13 +159,18 @@ fn take_away(
     }
     // Now that nothing of that user runs any more.
     for path in removal.kept.iter().map(|path| machine.at(path)).filter(|path| path.exists()) {
-        if doing == Doing::Really && machine.is_root {
+        if removal.orphaned && doing == Doing::Really && machine.is_root {
             give_to_root(&path).map_err(|source| Error::File { path: path.clone(), source })?;
         }
         say(format!("kept     {} (--purge removes it)", path.display()));
     }
     if doing == Doing::Really {
-        remove(&Record::place(&machine.root), |path| fs::remove_file(path))?;
+        let place = Record::place(&machine.root);
+        // For whoever wants the rest away later.
+        match record.taken_away(machine).filter(|_| !purge) {
+            Some(left) => write(&place, &left.text(), 0o644)?,
+            None => drop(remove(&place, |path| fs::remove_file(path))?),
+        }
     }
     Ok(())
 }
@@ -174,11 +211,11 @@ fn missing_folders(machine: &Machine, path: &Path) -> Vec<PathBuf> {
 fn run(machine: &Machine, step: &Step, doing: Doing, say: &mut dyn FnMut(String)) -> Result<(), Error> {
     let command = step.argv.join(" ");
     let left_out = match step {
+        step if step.needs_boot && !machine.is_booted => Some("systemd does not run here"),
         _ if doing == Doing::DryRun => {
             say(format!("run      {command}    # {}", step.why));
             return Ok(());
         }
-        step if step.needs_boot && !machine.is_booted => Some("systemd does not run here"),
         _ if !machine.is_root => Some("only root can"),
         _ => None,
     };

@@ -13,6 +13,8 @@ pub struct Machine {
     pub is_root: bool,
     /// Whether systemd runs this machine, and not only lies in the folder.
     pub is_booted: bool,
+    /// Whether a kiosk's unit is started at boot.
+    pub is_enabled: bool,
     /// The compositor for kiosks, as the machine itself calls it.
     pub cage: Option<PathBuf>,
     /// Whether cage can start an X server. Debian 12's (0.1.4) does not start without one, wanted or not.
@@ -38,6 +40,9 @@ pub struct Account {
 
 /// Where programs are on Debian and its children. Not `$PATH`: under sudo that is another one than the service's.
 const PROGRAMS: [&str; 3] = ["usr/bin", "usr/local/bin", "bin"];
+
+/// What `systemctl enable` makes of the unit's `WantedBy=`.
+const ENABLED: &str = "etc/systemd/system/multi-user.target.wants/screen-portal.service";
 
 /// Where packages bring units; the same folder since Debian 12.
 const UNITS: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
@@ -67,6 +72,8 @@ impl Machine {
             is_root,
             // sd_booted(3)
             is_booted: root == Path::new("/") && Path::new("/run/systemd/system").is_dir(),
+            // In an image the link leads to nowhere.
+            is_enabled: root.join(ENABLED).symlink_metadata().is_ok(),
             cage: program(root, "cage"),
             has_xwayland: program(root, "Xwayland").is_some(),
             has_seatd: UNITS.iter().any(|folder| root.join(folder).join("seatd.service").is_file()),

@@ -25,6 +25,8 @@ pub const KIOSK_USER: &str = "screen-portal";
 pub const CONFIGURATION: &str = "/etc/screen-portal/portal.toml";
 /// Where a kiosk's identity is.
 pub const DATA: &str = "/var/lib/screen-portal";
+/// Where a kiosk may write a log file, if its configuration wants one.
+pub const LOGS: &str = "/var/log/screen-portal";
 /// The configuration to begin with: every key with its default, explained.
 pub const DEFAULT_CONFIGURATION: &str = include_str!("../../config/portal.toml");
 
@@ -34,13 +36,8 @@ pub const DEFAULT_CONFIGURATION: &str = include_str!("../../config/portal.toml")
 pub enum Error {
     #[error("only root may install or remove a service: sudo screen-portal service {0}")]
     NotRoot(&'static str),
-    #[error(
-        "the compositor cage is missing, which gives the portal the screen: apt install cage; \
-         or use the desktop of a user who is logged in: screen-portal service install --desktop --user NAME"
-    )]
-    NoCage,
-    #[error("seatd is missing, which gives the compositor screen and keyboard: apt install seatd")]
-    NoSeatd,
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Missing(Vec<Missing>),
     #[error("whose desktop is it? Name the user who is logged in there: --desktop --user NAME")]
     NoUser,
     #[error("there is no user {0}: make one (adduser {0}), and let the desktop log it in by itself")]
@@ -66,4 +63,17 @@ pub enum Error {
     Record { path: PathBuf, problem: String },
     #[error("{command}: {problem}")]
     Step { command: String, problem: String },
+}
+
+/// A program of others without which a kiosk cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Missing {
+    #[error(
+        "the compositor cage is missing, which gives the portal the screen: apt install cage; \
+         or use the desktop of a user who is logged in: screen-portal service install --desktop --user NAME"
+    )]
+    Cage,
+    #[error("seatd is missing, which gives the compositor screen and keyboard: apt install seatd")]
+    Seatd,
 }

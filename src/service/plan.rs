@@ -5,7 +5,7 @@
 
 use super::machine::Machine;
 use super::unit::{self, Facts};
-use super::{Error, KIOSK_USER, NAME};
+use super::{Error, KIOSK_USER, Missing, NAME};
 use std::path::{Path, PathBuf};
 
 /// How the portal gets its display.
@@ -72,6 +72,12 @@ pub struct Plan {
     pub files: Vec<File>,
     /// What is run then.
     pub steps: Vec<Step>,
+    /// What is run instead where all of it was there already, so that nothing that runs is disturbed.
+    pub steps_if_same: Vec<Step>,
+    /// The program that is started.
+    pub program: PathBuf,
+    /// Without what this is not carried out.
+    pub missing: Vec<Missing>,
     /// What the integrator should know.
     pub notes: Vec<String>,
 }
@@ -108,10 +114,8 @@ impl Plan {
         let group = account.map_or(user, |account| &account.group);
         let (mut files, groups): (_, &[&str]) = match choice.mode {
             Mode::Kiosk => {
-                let cage = machine.cage.as_deref().ok_or(Error::NoCage)?;
-                if !machine.has_seatd {
-                    return Err(Error::NoSeatd);
-                }
+                // Where it will be when it is installed.
+                let cage = machine.cage.as_deref().unwrap_or(Path::new("/usr/bin/cage"));
                 let files = vec![
                     file("/etc/systemd/system", &format!("{NAME}.service"), unit::kiosk(&facts, cage)),
                     file("/etc/sysusers.d", &format!("{NAME}.conf"), unit::kiosk_user(user)),
@@ -142,6 +146,9 @@ impl Plan {
             joins: groups.iter().filter(|group| !is_member(group)).copied().collect(),
             files,
             steps: steps(machine, choice.mode),
+            steps_if_same: steps_if_same(choice.mode),
+            program: program.clone(),
+            missing: missing(machine, choice.mode),
             notes: notes(machine, choice.mode),
         })
     }
@@ -195,6 +202,22 @@ fn steps(machine: &Machine, mode: Mode) -> Vec<Step> {
         Mode::Desktop => {}
     }
     steps
+}
+
+/// systemd does nothing for a unit that is active.
+fn steps_if_same(mode: Mode) -> Vec<Step> {
+    let unit = format!("{NAME}.service");
+    let start = step(&["systemctl", "--no-block", "start", &unit], "start, where it does not run");
+    match mode {
+        Mode::Kiosk => vec![Step { needs_boot: true, ..start }],
+        Mode::Desktop => Vec::new(),
+    }
+}
+
+fn missing(machine: &Machine, mode: Mode) -> Vec<Missing> {
+    let needed = [(Missing::Cage, machine.cage.is_some()), (Missing::Seatd, machine.has_seatd)];
+    let lacking = needed.into_iter().filter(|(_, there)| mode == Mode::Kiosk && !there);
+    lacking.map(|(program, _)| program).collect()
 }
 
 fn notes(machine: &Machine, mode: Mode) -> Vec<String> {
@@ -297,6 +320,26 @@ mod tests {
             let notes = Plan::new(machine, choice).unwrap().notes;
             assert_eq!(notes.len(), usize::from(words.is_some()), "{notes:?}");
             assert!(words.is_none_or(|words| notes[0].contains(words)), "{notes:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_kiosk_lacks_is_listed_and_the_rest_is_planned() {
+        use Missing::{Cage, Seatd};
+        let without =
+            |cage: bool, has_seatd| Machine { cage: cage.then(|| "/opt/cage".into()), has_seatd, ..machine() };
+        for (machine, expected) in [
+            (without(true, true), [].as_slice()),
+            (without(false, true), &[Cage]),
+            (without(true, false), &[Seatd]),
+            (without(false, false), &[Cage, Seatd]),
+        ] {
+            let plan = Plan::new(&machine, &kiosk()).unwrap();
+            let cage = if machine.cage.is_some() { "\nExecStart=/opt/cage" } else { "\nExecStart=/usr/bin/cage" };
+            assert_eq!(plan.missing, expected);
+            assert!(plan.files[0].contents.contains(cage) && !plan.steps.is_empty());
+            let desktop = Choice { mode: Mode::Desktop, user: Some("pi".into()), ..kiosk() };
+            assert!(Plan::new(&machine, &desktop).unwrap().missing.is_empty(), "a desktop needs neither");
         }
     }
 

@@ -1,9 +1,9 @@
 //! What taking an installation away consists of, as data: the reverse of [`super::plan`], made of what was recorded.
 
+use super::NAME;
 use super::machine::Machine;
 use super::plan::{Mode, Step};
 use super::record::Record;
-use super::{DATA, NAME};
 use std::path::PathBuf;
 
 /// All of a removal, in this order.
@@ -15,8 +15,10 @@ pub struct Removal {
     pub files: Vec<PathBuf>,
     /// Removed with all that is in them.
     pub data: Vec<PathBuf>,
-    /// Given to root, with all that is in them: what stays must not fall to whoever gets the user's number next.
+    /// Kept for the integrator.
     pub kept: Vec<PathBuf>,
+    /// Whether that is given to root, with all that is in it: it must not fall to whoever gets the number of a user who goes.
+    pub orphaned: bool,
     /// Removed where they are empty then, the inner ones first.
     pub folders: Vec<PathBuf>,
     /// Run last.
@@ -26,6 +28,9 @@ pub struct Removal {
 impl Removal {
     /// Plans the removal of what `record` lists. `purge`: configuration and identity too.
     pub fn new(machine: &Machine, record: &Record, purge: bool) -> Self {
+        if !record.is_installed() {
+            return Self::of_what_was_kept(record, purge);
+        }
         let unit = format!("{NAME}.service");
         let user = record.user.as_str();
         let root = machine.root.display().to_string();
@@ -59,23 +64,22 @@ impl Removal {
             after.push(booted(step(&["systemctl", "reset-failed", &unit], "forget how it ended")));
             after.push(booted(step(&["systemctl", "--no-block", "start", "getty@tty1.service"], "a login again")));
         }
-        let mut files: Vec<_> = record.files.iter().cloned().collect();
-        let configuration: Vec<_> = record.configuration.iter().cloned().collect();
-        let (mut data, mut kept) = (Vec::new(), Vec::new());
-        let folder = PathBuf::from(DATA);
-        match (purge, record.mode) {
-            (true, mode) => {
-                files.extend(configuration);
-                if mode == Mode::Kiosk {
-                    data.push(folder);
-                }
-            }
-            (false, Mode::Kiosk) if record.made_user => kept = [configuration, vec![folder]].concat(),
-            (false, _) => {}
-        }
+        let rest = Self::of_what_was_kept(record, purge);
+        let files = record.files.iter().cloned().chain(rest.files).collect();
+        Self { before, files, after, orphaned: record.made_user, ..rest }
+    }
+
+    /// The integrator's: configuration, identity, logs.
+    fn of_what_was_kept(record: &Record, purge: bool) -> Self {
+        let configuration = record.configuration.iter().cloned();
+        let data = record.data().into_iter();
+        let (files, data, kept) = match purge {
+            true => (configuration.collect(), data.collect(), Vec::new()),
+            false => (Vec::new(), Vec::new(), configuration.chain(data).collect()),
+        };
         // A folder sorts before what is in it.
         let folders = record.folders.iter().rev().cloned().collect();
-        Self { before, files, data, kept, folders, after }
+        Self { before: Vec::new(), files, data, kept, orphaned: false, folders, after: Vec::new() }
     }
 }
 

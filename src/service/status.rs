@@ -24,8 +24,14 @@ pub struct Known {
 
 /// Asks systemd, where it runs.
 pub fn ask(machine: &Machine, record: Option<Record>, last_end: Option<String>) -> Known {
-    let unit = match &record {
+    let unit = match record.as_ref().filter(|record| record.is_installed()) {
         None => Err("nothing is installed".into()),
+        Some(record) if !machine.is_this() => {
+            // A desktop's session starts it.
+            let starts = record.mode == Mode::Desktop || machine.is_enabled;
+            let will = if starts { "will start it" } else { "will not start it: `service install` was interrupted" };
+            Err(format!("these are another machine's files; that machine {will}"))
+        }
         Some(_) if !machine.is_booted => Err("systemd does not run here".into()),
         Some(record) => {
             let mut command = Command::new("systemctl");
@@ -59,6 +65,15 @@ impl Known {
         let mut line = |what: &str, words: String| lines.push(format!("{what:<14} {words}"));
         match &self.record {
             None => line("installed", "no: sudo screen-portal service install".into()),
+            Some(left) if !left.is_installed() => {
+                line("installed", "no: sudo screen-portal service install".into());
+                for path in left.configuration.iter().chain(&left.earlier_data) {
+                    line(
+                        "kept",
+                        format!("{} (sudo screen-portal service uninstall --purge removes it)", path.display()),
+                    );
+                }
+            }
             Some(Record { mode: Mode::Kiosk, user, .. }) => line("installed", format!("kiosk of the user {user}")),
             Some(Record { user, .. }) => line("installed", format!("in the desktop session of {user}")),
         }
@@ -146,6 +161,26 @@ mod tests {
             let known = known(show);
             assert_eq!(known.is_running(), running, "{show}");
             assert!(known.lines().iter().any(|line| line.contains(words)), "{show}: {:?}", known.lines());
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_removal_kept_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine { root: folder.path().into(), ..Machine::default() };
+        assert_eq!(Record::new(Mode::Kiosk, "kim").taken_away(&machine), None);
+        std::fs::create_dir_all(machine.at(DATA.as_ref())).unwrap();
+        let left = Record::new(Mode::Kiosk, "kim").taken_away(&machine);
+        let text = ask(&machine, left, None).lines().join("\n");
+        assert!(text.contains("service install") && text.contains(DATA) && text.contains("--purge"), "{text}");
+    }
+
+    #[test]
+    fn of_an_image_is_said_whether_it_will_start() {
+        for (is_enabled, words) in [(true, "that machine will start it"), (false, "will not start it")] {
+            let machine = Machine { root: "/mnt/image".into(), is_enabled, ..Machine::default() };
+            let known = ask(&machine, Some(Record::new(Mode::Kiosk, "kim")), None);
+            assert!(known.unit.as_ref().unwrap_err().contains(words), "{known:?}");
         }
     }
 

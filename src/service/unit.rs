@@ -81,9 +81,10 @@ StartLimitIntervalSec=0
 # As long as cage is there the portal's display is; when one of them ends, both are started again. The portal needs no X server: without
 # DISPLAY cage starts none.
 ExecStart={cage} -- /usr/bin/env --unset=DISPLAY {program} run
-# First the portal, which says goodbye to the far end and needs its window for a moment; cage ends with it. Unasked, tail looks once a second.
-ExecStop=-/bin/sh -c 'test -z \"$$1\" || {{ pkill --signal TERM --exact --uid {user} {NAME}; exec tail --pid=$$1 --sleep-interval=0.05 -f /dev/null; }}' stop $MAINPID
-ExecReload=pkill --signal HUP --exact --uid {user} {NAME}
+# First the portal, which says goodbye to the far end and needs its window for a moment; cage ends with it. It is cage's only child, whatever its
+# file is called. Unasked, tail looks once a second.
+ExecStop=-/bin/sh -c 'test -z \"$$1\" || {{ pkill --signal TERM --parent $$1; exec tail --pid=$$1 --sleep-interval=0.05 -f /dev/null; }}' stop $MAINPID
+ExecReload=pkill --signal HUP --parent $MAINPID
 {RESTARTS}
 User={user}
 StandardOutput=journal
@@ -98,10 +99,13 @@ Environment=WLR_LIBINPUT_NO_DEVICES=1
 Environment=SCREEN_PORTAL_CONFIG={CONFIGURATION}
 StateDirectory={NAME}
 StateDirectoryMode=0700
+# For a log file, if the configuration names one there; its log goes to the journal in any case.
+LogsDirectory={NAME}
+LogsDirectoryMode=0700
 WorkingDirectory={DATA}
 
 {LIMITS}
-# Everything is read-only but the state: the identity, and what is set at the kiosk.
+# Everything is read-only but the state (the identity, and what is set at the kiosk) and a log file.
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
@@ -222,6 +226,12 @@ mod tests {
             ("Restart", &["always"]),
             ("StartLimitIntervalSec", &["0"]),
             ("LimitCORE", &["0"]),
+            ("ProtectSystem", &["strict"]),
+            // All that it may write: below /var/lib and /var/log.
+            ("StateDirectory", &["screen-portal"]),
+            ("LogsDirectory", &["screen-portal"]),
+            ("LogsDirectoryMode", &["0700"]),
+            ("ReadWritePaths", &[]),
             ("CapabilityBoundingSet", &[""]),
             // Where lavapipe must draw it would end the program.
             ("MemoryDenyWriteExecute", &[]),
@@ -232,6 +242,18 @@ mod tests {
             assert_eq!(values(&unit, key), expected, "{key}");
         }
         assert!(!values(&unit, "DeviceAllow").iter().any(|device| device.contains("block")));
+    }
+
+    #[test]
+    fn the_log_file_that_the_configuration_suggests_can_be_written() {
+        let reference = std::fs::read_to_string("config/portal.toml").unwrap();
+        let (_, from) = reference.split_once("/var/log/").unwrap();
+        let folder = Path::new("/var/log").join(from.split_once('"').unwrap().0);
+        assert_eq!(folder.parent(), Some(Path::new(crate::service::LOGS)));
+        let facts = Facts { user: "kim", program: Path::new("/usr/bin/screen-portal") };
+        let unit = kiosk(&facts, Path::new("/usr/bin/cage"));
+        let folders = values(&unit, "LogsDirectory").into_iter().map(|name| Path::new("/var/log").join(name));
+        assert!(folders.into_iter().any(|place| place == Path::new(crate::service::LOGS)), "{unit}");
     }
 
     #[test]
