@@ -7,7 +7,7 @@ use crate::service::apply::{self, Doing};
 use crate::service::machine::Machine;
 use crate::service::plan::{Choice, Mode, Plan};
 use crate::service::record::Record;
-use crate::service::{CONFIGURATION, Error, status};
+use crate::service::{CONFIGURATION, Error, NAME, status};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 
@@ -105,7 +105,7 @@ fn install(install: &Install) -> Result<Exit, Error> {
         say("as long as that is missing, the installation is refused");
         return Ok(Exit::Failed);
     }
-    next(plan.mode, &plan.user);
+    next(plan.mode, &plan.user, &plan.program);
     Ok(Exit::Success)
 }
 
@@ -116,14 +116,15 @@ fn status(root: &Path) -> Result<Exit, Error> {
     let known = status::ask(&machine, Record::load(&machine.root)?, last_end);
     known.lines().iter().for_each(say);
     if let Some(record) = known.record.as_ref().filter(|record| record.is_installed()) {
-        next(record.mode, &record.user);
+        let program = record.program.as_ref().map_or(Path::new(NAME), |program| &program.path);
+        next(record.mode, &record.user, program);
     }
     Ok(if known.is_running() { Exit::Success } else { Exit::CheckFailed })
 }
 
-fn next(mode: Mode, user: &str) {
+fn next(mode: Mode, user: &str, program: &Path) {
     say("\nNext, as root:");
-    status::next_steps(mode, user).iter().for_each(|step| say(format_args!("- {step}")));
+    status::next_steps(mode, user, program).iter().for_each(|step| say(format_args!("- {step}")));
 }
 
 /// Why the portal ended last, as the one that runs here tells on its status page; `None` if none runs or has an end to tell of.

@@ -56,7 +56,8 @@ pub enum State {
 /// A program's file, to notice when another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    path: PathBuf,
+    /// Where it is, as the machine calls the place.
+    pub path: PathBuf,
     bytes: u64,
     /// When it was last written, after 1970.
     modified_ns: u128,

@@ -5,6 +5,7 @@ use super::plan::Mode;
 use super::record::Record;
 use super::{CONFIGURATION, DATA, NAME};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 /// What systemd is asked for: systemctl(1), "Properties".
@@ -119,8 +120,11 @@ fn ended(result: &str, status: &str) -> String {
     }
 }
 
-/// What the integrator does next, by hand.
-pub fn next_steps(mode: Mode, user: &str) -> Vec<String> {
+/// What the integrator does next, by hand, with this program.
+pub fn next_steps(mode: Mode, user: &str, program: &Path) -> Vec<String> {
+    // Under its own name it is found by it.
+    let called = if program.file_name() == Some(NAME.as_ref()) { Path::new(NAME) } else { program };
+    let called = called.display();
     let (as_user, data, log) = match mode {
         Mode::Kiosk => {
             (format!("runuser -u {user} -- "), format!(" --data {DATA}"), format!("journalctl -u {NAME} -f"))
@@ -132,11 +136,11 @@ pub fn next_steps(mode: Mode, user: &str) -> Vec<String> {
         Mode::Desktop => format!("let the desktop log {user} in by itself, and log in anew"),
     };
     vec![
-        format!("the other site wants this portal's fingerprint: {as_user}{NAME} identity{data}"),
+        format!("the other site wants this portal's fingerprint: {as_user}{called} identity{data}"),
         format!("put the other site's into {CONFIGURATION}, [pairing] far_end, and where to dial into [signaling]"),
         format!("then: {restart}"),
-        format!("what is missing: {as_user}{NAME} check{data}"),
-        format!("how it does: {NAME} service status; {log}"),
+        format!("what is missing: {as_user}{called} check{data}"),
+        format!("how it does: {called} service status; {log}"),
     ]
 }
 
@@ -161,6 +165,16 @@ mod tests {
             let known = known(show);
             assert_eq!(known.is_running(), running, "{show}");
             assert!(known.lines().iter().any(|line| line.contains(words)), "{show}: {:?}", known.lines());
+        }
+    }
+
+    #[test]
+    fn a_program_of_another_name_is_named_by_its_path() {
+        for (program, command) in
+            [("/usr/bin/screen-portal", "-- screen-portal check"), ("/usr/bin/window", "-- /usr/bin/window check")]
+        {
+            let steps = next_steps(Mode::Kiosk, "kim", Path::new(program)).join("\n");
+            assert!(steps.contains(command) && steps.contains("systemctl restart screen-portal\n"), "{steps}");
         }
     }
 
