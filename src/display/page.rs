@@ -19,6 +19,8 @@ const ROWS: [Row; 6] = [Row::Name, Row::Camera, Row::Fit, Row::Rotation, Row::Se
 const LONGEST_NAME: usize = 64;
 /// As many characters of a value as fit into a line.
 const FITS: usize = 22;
+/// Characters of a note of the network's test that fit: two lines of it.
+const NOTE_FITS: usize = 140;
 
 /// A key, as far as the page is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +44,8 @@ pub enum Press {
 }
 
 impl Press {
-    /// Whether a key that is held down does it again and again. Each change of a value is written to the disk and done, which may take a
-    /// camera seconds: never at the rate of a keyboard.
+    /// Whether a key that is held down does it again and again. Each change of a value is written to the disk and done,
+    /// which may take a camera seconds: never at the rate of a keyboard.
     pub fn goes_on(self) -> bool {
         matches!(self, Self::Up | Self::Down | Self::Backspace | Self::Text(_))
     }
@@ -146,10 +148,10 @@ impl Page {
                 Row::Name => match &self.writing {
                     // The end of it, where the writing goes on.
                     Some(name) => ("Name", format!("{}|", end_of(name))),
-                    None => ("Name", cut(&live.site)),
+                    None => ("Name", cut(&live.site, FITS)),
                 },
                 Row::Camera if live.camera.is_empty() => ("Camera", "the first that works".to_owned()),
-                Row::Camera => ("Camera", cut(&live.camera)),
+                Row::Camera => ("Camera", cut(&live.camera, FITS)),
                 Row::Fit => {
                     let words = if live.config.fit == Fit::Cover { "fills the screen" } else { "shows all of it" };
                     ("Picture", words.to_owned())
@@ -174,7 +176,9 @@ impl Page {
         if ROWS[self.row] == Row::Network {
             let mark = |good: bool| if good { "ok" } else { "!!" };
             // As many as there is room for; `screen-portal check` has them all.
-            notes.extend(live.network.iter().take(4).map(|(good, words)| format!("{}  {words}", mark(*good))));
+            notes.extend(
+                live.network.iter().take(4).map(|(good, words)| format!("{}  {}", mark(*good), cut(words, NOTE_FITS))),
+            );
         } else if !live.notice.is_empty() {
             notes.push(live.notice.clone());
         }
@@ -201,8 +205,8 @@ fn turned<T: Clone>(choices: &[T], now: usize, by: isize) -> T {
     choices[next as usize].clone()
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= FITS { text.to_owned() } else { text.chars().take(FITS - 1).chain(['…']).collect() }
+fn cut(text: &str, fits: usize) -> String {
+    if text.chars().count() <= fits { text.to_owned() } else { text.chars().take(fits - 1).chain(['…']).collect() }
 }
 
 fn end_of(text: &str) -> String {
@@ -273,6 +277,7 @@ mod tests {
         assert!(page.lines(&live)[0].value.chars().count() <= FITS);
         assert_eq!(page.lines(&live).iter().filter(|line| line.is_chosen).count(), 1);
         let at_network = Page { row: 5, writing: None };
-        assert_eq!(at_network.notes(&live).len(), 4);
+        let notes = at_network.notes(&live);
+        assert!(notes.len() == 4 && notes.iter().all(|note| note.chars().count() <= NOTE_FITS + 4));
     }
 }

@@ -1,5 +1,6 @@
-//! Every slate and panel in a real window of 1920x1080, as pictures to look at: `target/slates/` gets one of each in full, one of each as wide as
-//! 300 pixels (a screen of 1.2 m, seen from three metres, is about as large as those on a desk), and all of these on one sheet.
+//! Every slate and panel in a real window of 1920x1080, as pictures to look at: `target/slates/` gets one of each in
+//! full, one of each as wide as 300 pixels (a screen of 1.2 m, seen from three metres, is about as large as those on a
+//! desk), and all of these on one sheet.
 
 use super::app::assemble;
 use super::gpu::Gpu;
@@ -228,6 +229,18 @@ fn judge(names: &[String], pictures: &[Picture]) {
         let most = if name.starts_with("covered") || name.starts_with("missing") { 0.5 } else { 0.10 };
         assert!((least..most).contains(&bright), "{name}: {bright}");
     }
+    // Where the slate's words begin or end beside a panel: of a word that is cut half through, the other half is there.
+    let rests = |picture: &Picture, columns: std::ops::Range<usize>| {
+        let (width, height) = (FAR as usize, (FAR * HEIGHT / WIDTH) as usize);
+        let lit = |(n, luma): &(usize, u8)| *luma > 150 && columns.contains(&(n % width)) && n / width < height;
+        picture.luma().enumerate().filter(lit).count()
+    };
+    let named = |name: &str| &small[names.iter().position(|other| other == name).unwrap()];
+    assert!(rests(named("paused"), 12..22) > 0 && rests(named("paused"), 160..290) > 0, "the words are there");
+    for panel in ["help", "settings", "network", "pin"] {
+        assert_eq!(rests(named(panel), 12..22), 0, "{panel}");
+    }
+    assert_eq!(rests(named("info"), 160..290), 0);
     for (n, one) in small.iter().enumerate() {
         for (m, other) in small.iter().enumerate().skip(n + 1) {
             assert!(one.changed(other) > 0.005, "{} and {} look the same", names[n], names[m]);

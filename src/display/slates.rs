@@ -1,7 +1,7 @@
 //! Slates: what is seen instead of the far end, legible and calm from across a street.
 
 use super::canvas::{Block, Canvas};
-use super::overlays::{Followed, Fonts, Shown};
+use super::overlays::{Followed, Fonts, Overlays, Shown};
 use super::painter::Backdrop;
 use crate::operator;
 use crate::ops::{Slate, View};
@@ -66,7 +66,8 @@ pub fn words(view: &View, operator: &operator::Config) -> Option<Words> {
 /// How long the light takes for its round.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// The background of a slate, `since` the display started: dark, so that a wall of it does not light the room; each kind in its colour.
+/// The background of a slate, `since` the display started: dark, so that a wall of it does not light the room; each
+/// kind in its colour.
 pub fn backdrop(slate: Slate, since: Duration) -> Backdrop {
     let (top, bottom, light) = match slate {
         Slate::Hidden | Slate::Connecting | Slate::Paused => (0x0b1c2c, 0x0a2f3a, 0x2fa5a0),
@@ -120,7 +121,13 @@ impl Plugin for SlatesPlugin {
 
 const BRIGHT: Color = Color::srgb(0.95, 0.97, 0.98);
 const SOFT: Color = Color::srgba(0.90, 0.94, 0.97, 0.74);
-const FAINT: Color = Color::srgba(0.90, 0.94, 0.97, 0.50);
+const FAINT: Color = Color::srgba(0.90, 0.94, 0.97, 0.62);
+
+/// Sizes of the words in hundredths of the window's smaller side.
+const TITLE: f32 = 12.0;
+const LINE: f32 = 5.8;
+/// The name of this place is the least of them, and still read from across a street.
+const PLACE: f32 = 5.2;
 
 fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
     let text = |font: &Handle<Font>, size, color| {
@@ -132,9 +139,15 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         )
     };
     let place = (
-        Node { position_type: PositionType::Absolute, left: vmin(9), top: vmin(8), ..default() },
+        Node {
+            position_type: PositionType::Absolute,
+            left: vmin(9),
+            top: vmin(8),
+            max_width: percent(82),
+            ..default()
+        },
         Block,
-        text(&fonts.medium, 3.6, FAINT),
+        text(&fonts.medium, PLACE, FAINT),
     );
     let words = (
         Node {
@@ -145,7 +158,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
             ..default()
         },
         Block,
-        children![(Title, text(&fonts.semi_bold, 12.0, BRIGHT)), (Line, text(&fonts.medium, 5.8, SOFT))],
+        children![(Title, text(&fonts.semi_bold, TITLE, BRIGHT)), (Line, text(&fonts.medium, LINE, SOFT))],
     );
     let root = Node {
         display: Display::None,
@@ -163,17 +176,17 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
 }
 
 fn follow(
-    (shown, live): (Res<Shown>, Res<Followed>),
+    (shown, live, overlays): (Res<Shown>, Res<Followed>, Res<Overlays>),
     mut canvas: ResMut<Canvas>,
     mut roots: Query<&mut Node, With<Root>>,
     mut titles: Query<&mut Text, (With<Title>, Without<Line>)>,
     mut lines: Query<&mut Text, (With<Line>, Without<Title>)>,
     mut said: Local<Option<Words>>,
 ) {
-    if !shown.is_changed() && !live.is_changed() {
+    if !shown.is_changed() && !live.is_changed() && !overlays.is_changed() {
         return;
     }
-    let now = words(&shown.0, &live.0.operator);
+    let now = words(&shown.0, &live.0.operator).filter(|_| !overlays.any());
     if *said == now {
         return;
     }
@@ -218,6 +231,14 @@ mod tests {
             assert!(titles.insert(words.title));
         }
         assert_eq!(words(&View { slate: Slate::Hidden, ..View::default() }, &operator::Config::default()), None);
+    }
+
+    /// A window of 1920x1080, 300 pixels wide: letters of seven pixels and more can be read.
+    #[test]
+    fn everything_on_a_slate_is_large_enough_to_be_read_from_three_metres() {
+        for size in [TITLE, LINE, PLACE] {
+            assert!(size / 100.0 * 1080.0 * 300.0 / 1920.0 >= 8.0, "{size}");
+        }
     }
 
     #[test]

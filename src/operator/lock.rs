@@ -33,6 +33,7 @@ pub struct Lock {
     pin: Pin,
     unlocked_until: Option<Instant>,
     entry: String,
+    taken: u32,
     /// The last digit, or the wish to enter one.
     touched: Option<Instant>,
     wrong: u32,
@@ -82,9 +83,10 @@ impl Lock {
         self.touched.is_some()
     }
 
-    /// How many digits were entered, of how many.
-    pub fn entered(&self) -> (usize, usize) {
-        (self.entry.len(), self.pin.digits())
+    /// How many keys it has taken since it was made. It goes on from entry to entry, so that it tells that a key was
+    /// taken, and neither how many digits stand there nor how many are expected.
+    pub fn taken(&self) -> u32 {
+        self.taken
     }
 
     /// For how long no digits are taken, if so.
@@ -98,6 +100,7 @@ impl Lock {
             return Entered::Paused;
         }
         self.touched = Some(now);
+        self.taken = self.taken.wrapping_add(1);
         self.entry.push(char::from(b'0' + digit.min(9)));
         if self.entry.len() < self.pin.digits().min(MOST_DIGITS) {
             return Entered::More;
@@ -120,6 +123,7 @@ impl Lock {
     /// Takes the last digit back.
     pub fn take_back(&mut self, now: Instant) {
         self.entry.pop();
+        self.taken = self.taken.wrapping_add(1);
         self.touched = Some(now);
     }
 
@@ -156,7 +160,7 @@ mod tests {
         assert!(!lock.is_open(start));
         lock.ask(start);
         assert_eq!(lock.digit(4, start), Entered::More);
-        assert_eq!(lock.entered(), (1, 4));
+        assert_eq!(lock.taken(), 1);
         lock.take_back(start);
         assert_eq!(enter(&mut lock, "4711", start), Entered::Right);
         assert!(!lock.is_asking(start));
@@ -172,6 +176,29 @@ mod tests {
         assert!(!lock.is_open(at(204)));
     }
 
+    /// Whoever looks on must not be able to count: what is shown depends on nothing but the keys that were ever taken.
+    #[test]
+    fn what_is_shown_tells_neither_how_many_digits_stand_there_nor_how_many_are_expected() {
+        let now = Instant::now();
+        let mut before = None;
+        for pin in ["4711", "47110815", "471108150000"] {
+            let mut lock = Lock::new(pin.into());
+            let mut shown = vec![lock.taken()];
+            for _ in 0..3 {
+                lock.ask(now);
+                lock.digit(9, now);
+                lock.digit(9, now);
+                shown.push(lock.taken());
+                lock.take_back(now);
+                shown.push(lock.taken());
+                lock.cancel();
+                // The next entry begins elsewhere: where the mark stands says nothing about this one.
+                assert_eq!(lock.taken(), shown[shown.len() - 1]);
+            }
+            assert!(before.replace(shown.clone()).is_none_or(|before| before == shown), "{pin}");
+        }
+    }
+
     #[test]
     fn an_entry_times_out() {
         let (mut lock, start) = (Lock::new("4711".into()), Instant::now());
@@ -179,7 +206,7 @@ mod tests {
         lock.digit(4, start + Duration::from_secs(10));
         assert!(lock.is_asking(start + Duration::from_secs(24)));
         assert!(!lock.is_asking(start + Duration::from_secs(25)));
-        assert_eq!(lock.entered().0, 0, "and what was entered is gone");
+        assert!(lock.entry.is_empty(), "and what was entered is gone");
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
     let panel = Node {
         flex_direction: FlexDirection::Column,
         row_gap: vmin(1.6),
-        padding: UiRect::axes(vmin(6), vmin(5)),
+        padding: UiRect::axes(vmin(5), vmin(4)),
         border_radius: BorderRadius::all(vmin(2)),
         ..default()
     };
@@ -44,8 +44,8 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
             .spawn((
                 Node { align_items: AlignItems::Baseline, ..default() },
                 children![
-                    (Node { width: vmin(22), ..default() }, children![text(&fonts.semi_bold, 3.6, BRIGHT, key)]),
-                    text(&fonts.medium, 3.6, SOFT, does),
+                    (Node { width: vmin(20), ..default() }, children![text(&fonts.semi_bold, 4.2, BRIGHT, key)]),
+                    text(&fonts.medium, 4.2, SOFT, does),
                 ],
             ))
             .id();

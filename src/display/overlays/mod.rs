@@ -19,6 +19,8 @@ pub struct Overlays {
     info: bool,
     help: bool,
     settings: bool,
+    /// Whether the PIN is being asked for, which the lock decides.
+    pin: bool,
     self_view: bool,
     /// When a key was last pressed for any of them.
     touched: Instant,
@@ -32,10 +34,12 @@ const READ: Duration = Duration::from_secs(120);
 const WATCHED: Duration = Duration::from_secs(1800);
 
 impl Overlays {
-    /// At the start: nothing but one's own picture, if that is wanted. Where overlays are not `allowed` keys never show them.
+    /// At the start: nothing but one's own picture, if that is wanted. Where overlays are not `allowed` keys never show
+    /// them.
     pub fn new(allowed: bool, self_view: bool) -> Self {
         let touched = Instant::now();
-        Self { allowed, info: false, help: false, settings: false, self_view, touched, camera_asked: None }
+        let (info, help, settings, pin) = (false, false, false, false);
+        Self { allowed, info, help, settings, pin, self_view, touched, camera_asked: None }
     }
 
     /// Whether one's own picture is wanted.
@@ -48,7 +52,8 @@ impl Overlays {
         self.self_view = !self.self_view;
     }
 
-    /// Shows or hides the figures. They take the place of the keys: in a narrow window there is room for one of the two.
+    /// Shows or hides the figures. They take the place of the keys: in a narrow window there is room for one of the
+    /// two.
     pub fn toggle_info(&mut self) {
         (self.info, self.help, self.settings) = (self.allowed && !self.info, false, false);
         self.touch();
@@ -71,9 +76,10 @@ impl Overlays {
         self.settings
     }
 
-    /// Whether any of them is shown.
+    /// Whether any of them is shown, or the entry of the PIN. Slates and notices leave the screen to it: words that it
+    /// covers in part would be cut half through.
     pub fn any(&self) -> bool {
-        self.info || self.help || self.settings
+        self.info || self.help || self.settings || self.pin
     }
 
     /// Shows one's own picture, or hides it.

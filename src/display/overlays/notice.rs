@@ -1,4 +1,5 @@
-//! What is said in the lower left corner: that a camera is covered or gives nothing, and which camera is in use when somebody asks.
+//! What is said in the lower left corner: that a camera is covered or gives nothing, and which camera is in use when
+//! somebody asks.
 
 use super::super::canvas::{Block, Canvas};
 use super::{BRIGHT, Fonts, Overlays, PANEL, Shown, set_visible};
@@ -37,7 +38,8 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         border_radius: BorderRadius::all(vmin(1.6)),
         ..default()
     };
-    // As large as what can be read from three metres, in as many lines as leave our own picture in the other corner free.
+    // As large as what can be read from three metres, in as many lines as leave our own picture in the other corner
+    // free.
     let line = (
         Line,
         Text::default(),
@@ -57,7 +59,7 @@ fn follow(
     mut said: Local<Option<String>>,
 ) {
     let asked = overlays.camera_asked().is_some_and(|at| at.elapsed() < NAMED_FOR);
-    let now = words(&shown.0, asked);
+    let now = words(&shown.0, asked).filter(|_| !overlays.any());
     if *said == now {
         return;
     }

@@ -13,8 +13,9 @@ pub struct SettingsPlugin;
 /// Lines of the page, and of the small print below it.
 const LINES: usize = 6;
 const NOTES: usize = 4;
-/// Size of the page's text in hundredths of the window's smaller side: readable from where people stand.
+/// Sizes of the page's text in hundredths of the window's smaller side: readable from where people stand.
 const LARGE: f32 = 4.6;
+const SMALL: f32 = 3.9;
 
 #[derive(Component)]
 struct PageRoot;
@@ -57,7 +58,7 @@ fn panel() -> Node {
     Node {
         flex_direction: FlexDirection::Column,
         row_gap: vmin(0.8),
-        padding: UiRect::axes(vmin(5), vmin(4)),
+        padding: UiRect::axes(vmin(4), vmin(3)),
         border_radius: BorderRadius::all(vmin(2)),
         overflow: Overflow::clip(),
         ..default()
@@ -66,14 +67,30 @@ fn panel() -> Node {
 
 fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
     let root = commands.spawn((PageRoot, cover(), GlobalZIndex(3))).id();
-    let wide = Node { width: vmin(98), ..panel() };
+    // On a screen that stands upright it takes the width that there is.
+    let wide =
+        Node { width: vmin(150), max_width: percent(98), max_height: percent(98), row_gap: vmin(0.5), ..panel() };
     let page = commands.spawn((wide, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(page);
-    let title = commands.spawn(text(&fonts.semi_bold, 6.0, BRIGHT, "Settings")).id();
-    commands.entity(page).add_child(title);
+    // The keys beside the title, or below it where there is no room.
+    let head = Node {
+        flex_wrap: FlexWrap::Wrap,
+        justify_content: JustifyContent::SpaceBetween,
+        align_items: AlignItems::Baseline,
+        margin: UiRect::horizontal(vmin(2)),
+        ..default()
+    };
+    let keys = "↑ ↓  choose    ← →  change    Enter  edit    Esc  close";
+    let head = commands
+        .spawn((
+            head,
+            children![text(&fonts.semi_bold, 6.0, BRIGHT, "Settings"), text(&fonts.medium, SMALL, SOFT, keys)],
+        ))
+        .id();
+    commands.entity(page).add_child(head);
     for line in 0..LINES {
         let strip =
-            Node { padding: UiRect::axes(vmin(2), vmin(1)), border_radius: BorderRadius::all(vmin(1)), ..default() };
+            Node { padding: UiRect::axes(vmin(2), vmin(0.6)), border_radius: BorderRadius::all(vmin(1)), ..default() };
         let strip = commands
             .spawn((
                 Strip(line),
@@ -97,7 +114,7 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
                 children![(
                     Piece::Note(note),
                     Text::default(),
-                    TextFont { font: (&fonts.medium).into(), font_size: FontSize::VMin(2.9), ..default() },
+                    TextFont { font: (&fonts.medium).into(), font_size: FontSize::VMin(SMALL), ..default() },
                     TextColor(SOFT),
                     TextLayout::linebreak(LineBreak::WordBoundary),
                 )],
@@ -105,9 +122,6 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
             .id();
         commands.entity(page).add_child(note);
     }
-    let keys = text(&fonts.medium, 2.9, SOFT, "↑ ↓  choose     ← →  change     Enter  edit     Esc  close");
-    let keys = commands.spawn((Node { margin: UiRect::all(vmin(2)), ..default() }, children![keys])).id();
-    commands.entity(page).add_child(keys);
 }
 
 fn spawn_pin(mut commands: Commands, fonts: Res<Fonts>) {
@@ -121,7 +135,7 @@ fn spawn_pin(mut commands: Commands, fonts: Res<Fonts>) {
             children![
                 text(&fonts.semi_bold, 6.0, BRIGHT, "PIN"),
                 (Piece::Pin, text(&fonts.semi_bold, 9.0, BRIGHT, "")),
-                (Piece::PinNote, text(&fonts.medium, 3.6, SOFT, "")),
+                (Piece::PinNote, text(&fonts.medium, LARGE, SOFT, "")),
             ],
         ))
         .id();
@@ -163,8 +177,21 @@ fn follow_page(
     canvas.touch();
 }
 
+/// Places of the mark that moves.
+const PLACES: u32 = 5;
+
+/// What is seen of the entry of a PIN: a mark that goes one place on with each key that is taken, and from entry to
+/// entry. The operator sees that a key has arrived; a passer-by, or a photograph, sees neither how many digits stand
+/// there nor how many there are. (Who tries for himself learns that with the first wrong entry, after which the lock
+/// soon gets slow; a key to end the entry would hide it, but a pad of digits may have none.)
+fn row(taken: u32) -> String {
+    let places = (0..PLACES).map(|n| if n == taken % PLACES { "●" } else { "○" });
+    places.collect::<Vec<_>>().join(" ")
+}
+
 fn follow_pin(
     mut operator: ResMut<Operator>,
+    mut overlays: ResMut<Overlays>,
     mut canvas: ResMut<Canvas>,
     mut roots: Query<&mut Node, With<PinRoot>>,
     mut pieces: Query<(&Piece, &mut Text)>,
@@ -172,12 +199,13 @@ fn follow_pin(
     let Ok(mut root) = roots.single_mut() else { return };
     let now = Instant::now();
     let asking = operator.bypass_change_detection().lock.is_asking(now);
+    if overlays.pin != asking {
+        overlays.pin = asking;
+    }
     set_visible(&mut canvas, &mut root, asking);
     if !asking {
         return;
     }
-    let (entered, digits) = operator.lock.entered();
-    let dots: Vec<&str> = (0..digits).map(|n| if n < entered { "●" } else { "○" }).collect();
     let note = match operator.lock.pause(now) {
         Some(left) => format!("Too many wrong entries: wait {} s", left.as_secs() + 1),
         None if operator.was_wrong => "That was not it".to_owned(),
@@ -185,12 +213,34 @@ fn follow_pin(
     };
     for (piece, mut text) in &mut pieces {
         let words = match piece {
-            Piece::Pin => dots.join(" "),
+            Piece::Pin => row(operator.lock.taken()),
             Piece::PinNote => note.clone(),
             _ => continue,
         };
         if text.set_if_neq(Text::new(words)) {
             canvas.touch();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 300 pixels wide, as from three metres.
+    #[test]
+    fn everything_on_the_page_is_large_enough_to_be_read() {
+        for size in [LARGE, SMALL] {
+            assert!(size / 100.0 * 1080.0 * 300.0 / 1920.0 >= 6.5, "{size}");
+        }
+    }
+
+    #[test]
+    fn each_key_moves_the_mark_and_the_row_stays_as_long() {
+        for taken in (0..20).chain([u32::MAX - 1]) {
+            let (now, next) = (row(taken), row(taken + 1));
+            assert_ne!(now, next, "a key that is taken is seen");
+            assert_eq!((now.matches('●').count(), now.chars().count()), (1, next.chars().count()));
         }
     }
 }
