@@ -54,6 +54,25 @@ impl Change {
     }
 }
 
+/// What becomes of changes, for the log: a line for each moment at which keys take effect. Where one of them makes the
+/// portal begin again, those that wait for a start have it at once.
+pub fn announcements(changes: &[Change]) -> Vec<String> {
+    let begins_again = changes.iter().any(|change| change.effect() == Effect::Again);
+    let moments = [
+        (Effect::Now, "in use now"),
+        (Effect::Again, "with a new connection: the portal begins again now"),
+        (
+            Effect::NextStart,
+            if begins_again { "in use at once, as the portal begins again" } else { "at the next start" },
+        ),
+    ];
+    let line = |(effect, words)| {
+        let keys: Vec<_> = changes.iter().filter(|it| it.effect() == effect).map(Change::to_string).collect();
+        (!keys.is_empty()).then(|| format!("{}; {words}", keys.join(", ")))
+    };
+    moments.into_iter().filter_map(line).collect()
+}
+
 /// The keys whose values differ, in the order of the sections' names.
 pub fn changes(before: &Config, after: &Config) -> Vec<Change> {
     // A configuration is plain data; what cannot be written as TOML would not have been read from it.
@@ -120,6 +139,28 @@ mod tests {
             assert_eq!(changes(&changed, &Config::default()).len(), 1, "{name}");
         }
         assert!(changes(&Config::default(), &Config::default()).is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_a_start_has_it_when_the_portal_begins_again() {
+        let lines = |change: fn(&mut Config)| {
+            let mut changed = Config::default();
+            change(&mut changed);
+            announcements(&changes(&Config::default(), &changed))
+        };
+        assert_eq!(lines(|c| c.status.enabled = false), ["status.enabled; at the next start"]);
+        let both = lines(|c| {
+            (c.site.name, c.status.enabled, c.link.ice_tcp) = ("Harbour".into(), false, true);
+        });
+        assert_eq!(
+            both,
+            [
+                "site.name; in use now",
+                "link.ice_tcp; with a new connection: the portal begins again now",
+                "status.enabled; in use at once, as the portal begins again"
+            ]
+        );
+        assert!(lines(|_| {}).is_empty());
     }
 
     #[test]

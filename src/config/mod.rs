@@ -1,9 +1,10 @@
 //! Configuration: one type per concept, one strict way from text to values.
 //!
-//! Each room has its own section, with its defaults and its checks; [`Config`] puts them together. Values come, each overriding the
-//! one before, from the built-in defaults, `portal.toml`, what was set at the kiosk ([`settings`]), environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the
-//! command line; see [`Config::load`]. Nothing is guessed and nothing passed over: what is unknown or out of range is an error
-//! that names the key, where it stands, and what is allowed. `config/portal.toml` is the reference of every key.
+//! Each room has its own section, with its defaults and its checks; [`Config`] puts them together. Values come, each
+//! overriding the one before, from the built-in defaults, `portal.toml`, what was set at the kiosk ([`settings`]),
+//! environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the command line; see [`Config::load`]. Nothing
+//! is guessed and nothing passed over: what is unknown or out of range is an error that names the key, where it stands,
+//! and what is allowed. `config/portal.toml` is the reference of every key.
 
 mod changes;
 mod error;
@@ -14,7 +15,7 @@ mod secrets;
 mod sections;
 pub mod settings;
 
-pub use changes::{Change, Effect, changes};
+pub use changes::{Change, Effect, announcements, changes};
 pub use error::{Error, Origin};
 pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
 pub use secrets::Secrets;

@@ -1,13 +1,14 @@
 //! The log: lines for people, JSON, or systemd's journal, and once a minute a line that says how the portal does.
 //!
-//! Nobody waits for the log. Lines go through a bounded queue to a thread that writes them; if that one is held up (a pipe that nobody
-//! reads, a disk that hangs), lines are lost, counted, and their number is logged when there is room again. What repeats itself is summed up.
+//! Nobody waits for the log. Lines go through a bounded queue to a thread that writes them; if that one is held up (a
+//! pipe that nobody reads, a disk that hangs), lines are lost, counted, and their number is logged when there is room
+//! again. What repeats itself is summed up.
 
 mod journal;
 mod repetition;
 mod rotation;
 
-use super::{CameraState, Figures, LinkState, Snapshot, View, Words};
+use super::{CameraState, Figures, LinkState, Slate, Snapshot, View, Words};
 use crate::config::{Log, LogFormat};
 use journal::{Journal, JournalFormat};
 use repetition::Calm;
@@ -63,8 +64,8 @@ pub enum Error {
     Started(#[from] TryInitError),
 }
 
-/// Starts the log, on the standard error output or in the journal if that is the same, and in a file if one is configured. `rust_log` is the
-/// value of the variable RUST_LOG, which overrides the level.
+/// Starts the log, on the standard error output or in the journal if that is the same, and in a file if one is
+/// configured. `rust_log` is the value of the variable RUST_LOG, which overrides the level.
 pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     let rust_log = rust_log.filter(|directives| !directives.trim().is_empty());
     let is_fixed = rust_log.is_some();
@@ -127,8 +128,8 @@ pub fn set_level(level: &str) {
 type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 fn lines(format: LogFormat, colours: bool, writer: NonBlocking) -> Lines {
-    // A log that takes no more lines (a full disk, a reader that is gone) must not end the portal, as the library's own complaint
-    // about it on the same output would.
+    // A log that takes no more lines (a full disk, a reader that is gone) must not end the portal, as the library's own
+    // complaint about it on the same output would.
     let layer = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(writer);
     match format {
         LogFormat::Human => Box::new(layer.with_ansi(colours).with_target(false)),
@@ -146,8 +147,8 @@ impl Running {
     }
 }
 
-/// Writes what waits, for a fifth of a second at most. To be called before the process ends or replaces itself; nothing is logged afterwards.
-/// False if there was no log, or it could not be written in time.
+/// Writes what waits, for a fifth of a second at most. To be called before the process ends or replaces itself; nothing
+/// is logged afterwards. False if there was no log, or it could not be written in time.
 pub fn flush() -> bool {
     CALM.sum_up(Instant::now(), true);
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -174,11 +175,19 @@ fn sum_up(now: Instant) {
     }
 }
 
-/// A bare level is meant for our own lines: what the libraries have to say, warnings included, is of use to developers only, and
-/// what matters of it reaches us as an error that we report in our own words.
+/// What the library says of TURN servers at its level of errors: neither which one it is nor what to do.
+/// `link::ice::relays` says both.
+const TURN_OF_THE_LIBRARY: &str = "webrtc::peer_connection::transport::turn_relayer";
+
+/// A bare level is meant for our own lines: what the libraries have to say, warnings included, is of use to developers
+/// only, and what matters of it reaches us as an error that we report in our own words.
 pub fn directives(level: &str) -> String {
     let level = level.trim();
-    if level.contains(['=', ',']) { level.to_owned() } else { format!("error,screen_portal={level}") }
+    if level.contains(['=', ',']) {
+        level.to_owned()
+    } else {
+        format!("error,{TURN_OF_THE_LIBRARY}=off,screen_portal={level}")
+    }
 }
 
 /// Logs [`summary`] once a minute, and what was kept back of the log, for as long as the view is published.
@@ -198,14 +207,32 @@ pub async fn report(figures: Arc<Figures>, view: watch::Receiver<View>) {
     }
 }
 
-/// How the portal does, in one line of plain words.
+/// A length of time, as exactly as somebody asks who reads of it later.
+fn span(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..120 => format!("{whole} s"),
+        120..7200 => format!("{} min", whole / 60),
+        7200..172_800 => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+        _ => format!("{} days {} h", whole / 86_400, whole / 3600 % 24),
+    }
+}
+
+/// How the portal does, in one line of plain words: the figures of what goes on now, and since when it does not.
 pub fn summary(snapshot: &Snapshot, view: &View) -> String {
+    let (is_live, is_shown) = (view.link == LinkState::Live, view.slate == Slate::Hidden);
     let mut line = view.link.words().to_owned();
     // Writing to a String does not fail.
     if let Some(site) = &view.far_site {
         let _ = write!(line, " with {site}");
     }
-    if let Some(trouble) = view.trouble.as_ref().filter(|_| view.link != LinkState::Live) {
+    if let Some(reason) = view.slate.reason() {
+        let _ = write!(line, ", {reason}");
+    }
+    if !is_live || !is_shown {
+        let _ = write!(line, " for {}", span(snapshot.state_since_s));
+    }
+    if let Some(trouble) = view.trouble.as_ref().filter(|_| !is_live) {
         let _ = write!(line, " ({trouble})");
     }
     match &view.camera {
@@ -217,9 +244,17 @@ pub fn summary(snapshot: &Snapshot, view: &View) -> String {
         }
         CameraState::Private => line += "; camera off on purpose",
     }
+    // What was last measured of something that has stopped since is not how the portal does.
     let words = Words::new(snapshot, view);
-    for (of, lines) in [("from there", words.from_there), ("to there", words.to_there), ("link", words.link)] {
-        let _ = write!(line, "; {of}: {}", lines.join(", "));
+    let sends = is_live && !matches!(view.slate, Slate::Private | Slate::Closed);
+    for (of, lines, is_so) in [
+        ("from there", words.from_there, is_live && is_shown),
+        ("to there", words.to_there, sends),
+        ("link", words.link, is_live),
+    ] {
+        if is_so {
+            let _ = write!(line, "; {of}: {}", lines.join(", "));
+        }
     }
     let _ = write!(line, "; {:.2} cores, {} MB", snapshot.now.cpu_cores, snapshot.resident_bytes / 1_000_000);
     line
@@ -231,41 +266,118 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_for_our_own_lines() {
-        assert_eq!(directives("info"), "error,screen_portal=info");
+        assert!(directives("info").starts_with("error,") && directives("info").ends_with(",screen_portal=info"));
         assert_eq!(directives("info,screen_portal::link=debug"), "info,screen_portal::link=debug");
         for level in ["error", "warn", "info", "debug", "trace", "off"] {
             directives(level).parse::<EnvFilter>().unwrap();
         }
     }
 
+    /// What the libraries say is let through by a filter of these directives, or not.
     #[test]
-    fn says_how_it_does() {
-        let figures = Figures::default();
+    fn the_librarys_word_on_turn_servers_is_not_heard_and_its_other_errors_are() {
+        use tracing_subscriber::fmt::MakeWriter;
+        #[derive(Clone, Default)]
+        struct Said(Arc<Mutex<Vec<u8>>>);
+        impl Write for Said {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        impl MakeWriter<'_> for Said {
+            type Writer = Self;
+            fn make_writer(&self) -> Self {
+                self.clone()
+            }
+        }
+        let said = Said::default();
+        let filter = directives("info").parse::<EnvFilter>().unwrap();
+        let lines = tracing_subscriber::fmt::layer().with_writer(said.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines).with(filter), || {
+            tracing::error!(target: "webrtc::peer_connection::transport::turn_relayer", "TURN transaction timed out");
+            tracing::error!(target: "webrtc::peer_connection::driver", "something else");
+            tracing::info!("the TURN server does not answer");
+        });
+        let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        assert!(!said.contains("transaction timed out"), "{said}");
+        assert!(said.contains("something else") && said.contains("does not answer"), "{said}");
+    }
+
+    /// A portal that has shown and sent pictures, and whose view became this one at the 100th second; its line at the
+    /// given one.
+    fn line_at(second: u64, view: &View) -> String {
+        let start = Instant::now();
+        let (figures, at) = (Figures::new(start), |s| start + Duration::from_secs(s));
+        let live = View { link: LinkState::Live, slate: Slate::Hidden, ..View::default() };
+        figures.watches(&live, at(10));
+        figures.presented(Some(at(99)), at(99) + Duration::from_millis(40));
+        figures.incoming.width.set(1280);
         figures.outgoing.target_bps.set(2_500_000);
         figures.outgoing.width.set(1280);
         figures.link.round_trip_us.set(1_234);
-        let view = View {
-            link: LinkState::Signalling,
-            trouble: Some("10.0.0.2:7413: refused".into()),
-            camera: CameraState::Missing { reason: "unplugged".into() },
+        figures.watches(view, at(100));
+        // What does not concern the link's state does not begin it anew.
+        figures.watches(&View { camera: CameraState::Private, ..view.clone() }, at(101));
+        summary(&figures.snapshot(at(second)), view)
+    }
+
+    #[test]
+    fn says_how_it_does() {
+        let camera = CameraState::Missing { reason: "unplugged".into() };
+        let live = View {
+            link: LinkState::Live,
+            slate: Slate::Hidden,
+            far_site: Some("Hilltop".into()),
+            camera,
             ..View::default()
         };
-        let line = summary(&figures.snapshot(Instant::now()), &view);
-        assert!(
-            line.starts_with(
-                "looking for the far end (10.0.0.2:7413: refused); no camera (unplugged); from there: nothing shown yet; "
+        let line = line_at(102, &live);
+        assert!(line.starts_with("live with Hilltop; no camera (unplugged); from there: 1280x"), "{line}");
+        assert!(line.contains("40 ms old") && line.contains("a target of 2.50 Mb/s"), "{line}");
+        assert!(line.contains("round trip 1.2 ms"), "{line}");
+    }
+
+    #[test]
+    fn what_is_not_live_is_said_with_its_time_and_without_old_figures() {
+        let view = |link, slate| View {
+            link,
+            slate,
+            trouble: Some("10.0.0.2:7413: refused".into()),
+            camera: CameraState::Running { description: "camera".into() },
+            ..View::default()
+        };
+        for (view, second, expected) in [
+            (
+                view(LinkState::Signalling, Slate::NoFarEnd),
+                400,
+                "looking for the far end for 5 min (10.0.0.2:7413: refused); ",
             ),
-            "{line}"
-        );
-        assert!(line.contains("a target of 2.50 Mb/s") && line.contains("round trip 1.2 ms"), "{line}");
-        let live = View { link: LinkState::Live, far_site: Some("Hilltop".into()), ..View::default() };
-        let now = Instant::now();
-        figures.presented(Some(now), now + Duration::from_millis(40));
-        figures.incoming.width.set(1280);
-        let line = summary(&figures.snapshot(now), &live);
-        assert!(
-            line.starts_with("live with Hilltop; camera starting; from there: 1280x") && line.contains("40 ms old"),
-            "{line}"
-        );
+            (
+                view(LinkState::Signalling, Slate::FarOff),
+                190,
+                "looking for the far end, the far end is off for 90 s (10.0.0.2",
+            ),
+            (view(LinkState::Stalled, Slate::Paused), 103, "the far end's picture has stopped for 3 s (10.0.0.2"),
+            (
+                view(LinkState::Closed, Slate::Closed),
+                100 + 9 * 3600 + 120,
+                "closed, outside opening hours for 9 h 2 min (10.0.0.2",
+            ),
+            (view(LinkState::Live, Slate::Private), 100 + 3 * 86_400, "live, private here for 3 days 0 h; link: "),
+        ] {
+            let line = line_at(second, &view);
+            assert!(line.starts_with(expected), "{line}");
+            assert!(
+                !line.contains("ms old") && !line.contains("pictures/s") && !line.contains("a target of"),
+                "{line}"
+            );
+            assert!(line.contains(" cores, ") || line.contains(" cores,"), "{line}");
+        }
+        // They do not want to be seen; what we send goes on.
+        let line = line_at(160, &view(LinkState::Live, Slate::FarPrivate));
+        assert!(line.starts_with("live, the far end is private for 60 s; to there: 1280x"), "{line}");
     }
 }

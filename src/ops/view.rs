@@ -48,8 +48,8 @@ pub enum CameraState {
         /// The source's name and format, for people.
         description: String,
     },
-    /// Pictures come, and nothing is to be seen in them: something is on the lens or close to it, or it is dark. They are blurred before they
-    /// are sent and shown.
+    /// Pictures come, and nothing is to be seen in them: something is on the lens or close to it, or it is dark. They
+    /// are blurred before they are sent and shown.
     Covered {
         /// The source's name and format, for people.
         description: String,
@@ -141,6 +141,20 @@ impl Slate {
     ];
 }
 
+impl Slate {
+    /// Why there is no picture, where the link's state does not say it; for whoever reads the log.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::FarCameraMissing => Some("the far end's camera gives no picture"),
+            Self::FarPrivate => Some("the far end is private"),
+            Self::FarOff => Some("the far end is off"),
+            Self::Private => Some("private here"),
+            Self::Closed => Some("outside opening hours"),
+            Self::Hidden | Self::Connecting | Self::NotPaired | Self::NoFarEnd | Self::Paused => None,
+        }
+    }
+}
+
 /// All that the display needs to know, in one value. Published by the portal whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct View {
@@ -174,8 +188,8 @@ pub enum Value {
 }
 
 impl View {
-    /// Whether no picture of the far end may be shown now, whatever comes: somebody does not want to be seen, or ended it. While its slate
-    /// stays after it said that its camera runs again, its pictures are waited for.
+    /// Whether no picture of the far end may be shown now, whatever comes: somebody does not want to be seen, or ended
+    /// it. While its slate stays after it said that its camera runs again, its pictures are waited for.
     pub fn refuses(&self) -> bool {
         let runs = matches!(self.far_camera, FarCamera::Running | FarCamera::Covered);
         match self.slate {

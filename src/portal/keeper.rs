@@ -1,5 +1,5 @@
-//! Keeps the configuration of a portal that runs: sees that a file has changed, takes what people set at the kiosk, and passes on what
-//! differs to the rooms that it concerns.
+//! Keeps the configuration of a portal that runs: sees that a file has changed, takes what people set at the kiosk, and
+//! passes on what differs to the rooms that it concerns.
 //!
 //! A thread of its own: disks may be slow, and looking at cameras and networks is.
 
@@ -22,7 +22,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often the files are looked at. One that has changed is read when it has been the same twice: editors write in pieces.
+/// How often the files are looked at. One that has changed is read when it has been the same twice: editors write in
+/// pieces.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What the keeper is asked for.
@@ -123,8 +124,16 @@ impl Keeper {
                 }
             }
             Order::Set(section, key, value) => {
-                let notice = self.set(section, key, value);
-                tracing::info!("{section}.{key} set at the kiosk: {notice}");
+                let notice = match self.set(section, key, value) {
+                    Ok(()) => {
+                        tracing::info!("{section}.{key} set at the kiosk and saved");
+                        "Saved".to_owned()
+                    }
+                    Err(notice) => {
+                        tracing::warn!("{section}.{key} set at the kiosk: {notice}");
+                        notice
+                    }
+                };
                 self.show(|live| live.notice = notice);
             }
             Order::ListCameras => {
@@ -166,15 +175,8 @@ impl Keeper {
         if changes.is_empty() {
             return false;
         }
-        for (effect, words) in [
-            (Effect::Now, "in use now"),
-            (Effect::Again, "with a new connection: the portal begins again"),
-            (Effect::NextStart, "at the next start"),
-        ] {
-            let keys: Vec<_> = changes.iter().filter(|it| it.effect() == effect).map(Change::to_string).collect();
-            if !keys.is_empty() {
-                tracing::info!("the configuration has changed: {}; {words}", keys.join(", "));
-            }
+        for line in config::announcements(&changes) {
+            tracing::info!("the configuration has changed: {line}");
         }
         let has = |section: &str| changes.iter().any(|it| it.section == section && it.effect() == Effect::Now);
         let config = self.loaded.config.clone();
@@ -221,17 +223,17 @@ impl Keeper {
         true
     }
 
-    /// Sets a key at once, and for good if it can be saved. Returns what came of it, for the page.
-    fn set(&mut self, section: &'static str, key: &'static str, value: Value) -> String {
+    /// Sets a key at once, and for good if it can be saved. The error says what came of it instead, for the page.
+    fn set(&mut self, section: &'static str, key: &'static str, value: Value) -> Result<(), String> {
         if let Some(origin) = self.loaded.fixed_by(section, key) {
-            return format!("Not changed: fixed by the {origin}");
+            return Err(format!("Not changed: fixed by the {origin}"));
         }
         let mut loaded = self.loaded.clone();
         if let Err(problem) = assign(&mut loaded.config, section, key, &value) {
-            return format!("Not changed: {problem}");
+            return Err(format!("Not changed: {problem}"));
         }
         if let Err((_, invalid)) = loaded.config.check() {
-            return format!("Not changed: {invalid}");
+            return Err(format!("Not changed: {invalid}"));
         }
         let folder = loaded.config.data.folder.clone();
         self.apply(loaded);
@@ -239,10 +241,10 @@ impl Keeper {
         // Our own writing is no news; what the operator has written meanwhile is.
         let own = stamps(&self.loaded)[1];
         (self.read[1], self.seen[1]) = (own, own);
-        match saved {
-            Ok(()) => "Saved".to_owned(),
-            Err(error) => format!("Not saved ({error}): holds until the next start"),
-        }
+        let folder = folder.display();
+        saved.map_err(|error| {
+            format!("In use, but not saved: {error}. Lost when the portal starts again; make {folder} writable and set it anew")
+        })
     }
 
     fn test_network(&self) {

@@ -1,5 +1,5 @@
-//! The figures for Prometheus, by its conventions: base units (seconds, bits and ratios, whatever we count in), named in each
-//! figure's name; states and reasons as one figure per state, 1 for the one that it is.
+//! The figures for Prometheus, by its conventions: base units (seconds, bits and ratios, whatever we count in), named
+//! in each figure's name; states and reasons as one figure per state, 1 for the one that it is.
 
 use crate::ops::{
     CameraState, FarCamera, Figure, Latency, LinkState, Path, Quality, SizeReason, Slate, Snapshot, View,
@@ -72,6 +72,7 @@ impl Collector for Exposition {
             ("resident_bytes", "Resident memory", Some(snapshot.resident_bytes as f64)),
             ("first_connected_seconds", "Start to first connection", milliseconds(snapshot.first_connected_ms)),
             ("first_picture_seconds", "Start to first remote picture", milliseconds(snapshot.first_picture_ms)),
+            ("state_seconds", "Since the link's state or the slate became what it is", Some(snapshot.state_since_s)),
             ("last_presented_seconds", "Age of the remote picture shown last", snapshot.last_presented_s),
         ] {
             // What has not happened yet is left out: no value can stand for it.

@@ -11,6 +11,7 @@ mod ladder_tests;
 mod rate;
 pub(crate) mod references;
 mod smaller;
+mod telling;
 mod worker;
 
 pub use control::Control;
@@ -26,14 +27,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The highest bitrate, in bits per second, and the one to begin with; the link lowers it to what the network carries.
-    /// 100000 to 50000000, default 2500000: good for 1280x720 at 30 pictures a second. 1920x1080 wants 4500000.
+    /// The highest bitrate, in bits per second, and the one to begin with; the link lowers it to what the network
+    /// carries. 100000 to 50000000, default 2500000: good for 1280x720 at 30 pictures a second. 1920x1080 wants
+    /// 4500000.
     pub bitrate_bps: u32,
     /// How hard the encoder looks for a good way to code each block. Default low: on the clip of the measurements the
     /// others cost 17 to 30 % more time and gain 0.0004 SSIM.
     pub complexity: Complexity,
-    /// Threads, and slices per picture, of the encoder: 1 to 4, default 1. Two bring a picture of 1920x1080 out 5 ms sooner
-    /// where a core is idle, and do nothing for 1280x720; the rate control's grip on single pictures gets looser.
+    /// Threads, and slices per picture, of the encoder: 1 to 4, default 1. Two bring a picture of 1920x1080 out 5 ms
+    /// sooner where a core is idle, and do nothing for 1280x720; the rate control's grip on single pictures gets
+    /// looser.
     pub threads: u16,
 }
 

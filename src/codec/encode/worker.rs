@@ -3,11 +3,12 @@
 use super::ladder::{Ladder, Situation, Step};
 use super::rate::{FrameRate, KeyframeSpacing, Pace, keyframe_bytes};
 use super::smaller::Smaller;
+use super::telling::Telling;
 use super::{Config, Control, Encoder, Error};
 use crate::codec::AccessUnit;
 use crate::codec::threads::Threads;
 use crate::media::{Frame, mailbox};
-use crate::ops::{Figures, SizeReason};
+use crate::ops::Figures;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -40,9 +41,9 @@ const FIRST_FPS: f32 = 30.0;
 /// Starts the thread `encode`: takes the newest picture from `frames`, makes it as small as the bitrate wants it (see
 /// `ladder`), encodes it and puts it into `output`.
 ///
-/// While `output` is full the link is behind: pictures are then left out before they are encoded, so that nothing that was
-/// encoded is ever dropped and the stream stays whole without a keyframe. The thread ends when the other end of `frames` or
-/// `output` is gone, too. An error means that the system gave us no thread.
+/// While `output` is full the link is behind: pictures are then left out before they are encoded, so that nothing that
+/// was encoded is ever dropped and the stream stays whole without a keyframe. The thread ends when the other end of
+/// `frames` or `output` is gone, too. An error means that the system gave us no thread.
 pub fn start(
     config: Config,
     frames: mailbox::Receiver<Arc<Frame>>,
@@ -56,8 +57,9 @@ pub fn start(
 }
 
 impl Worker {
-    /// Puts another thread with an encoder of its own in the place of the one that runs, which is left behind: what hangs inside
-    /// openh264 cannot be ended, but whatever it comes back with is thrown away. The new one begins with a keyframe.
+    /// Puts another thread with an encoder of its own in the place of the one that runs, which is left behind: what
+    /// hangs inside openh264 cannot be ended, but whatever it comes back with is thrown away. The new one begins with a
+    /// keyframe.
     ///
     /// # Errors
     /// The system gives no thread, or too many that were left behind still hang.
@@ -88,6 +90,7 @@ impl Make {
             smaller: Smaller::default(),
             ladder: Ladder::default(),
             last_step: None,
+            telling: Telling::default(),
             rate: FrameRate::new(FIRST_FPS),
             pace: Pace::default(),
             spacing: KeyframeSpacing::default(),
@@ -119,6 +122,7 @@ struct Stage {
     smaller: Smaller,
     ladder: Ladder,
     last_step: Option<Step>,
+    telling: Telling,
     rate: FrameRate,
     pace: Pace,
     spacing: KeyframeSpacing,
@@ -186,7 +190,8 @@ impl Stage {
         }
     }
 
-    /// Passes on what the far end says. Whether it gets a recovery picture; a keyframe is asked for where there can be none.
+    /// Passes on what the far end says. Whether it gets a recovery picture; a keyframe is asked for where there can be
+    /// none.
     fn recovers(&mut self) -> bool {
         let decoded = self.control.decoded();
         if let Some(encoder) = &mut self.encoder {
@@ -224,7 +229,8 @@ impl Stage {
         self.figures.encode_time.record(done - began, done);
     }
 
-    /// Encodes with whatever the link wants by now, in the size of the step, or in a smaller one if the keyframe gets too large.
+    /// Encodes with whatever the link wants by now, in the size of the step, or in a smaller one if the keyframe gets
+    /// too large.
     fn encode(
         &mut self,
         frame: &Arc<Frame>,
@@ -263,12 +269,12 @@ impl Stage {
                 }
                 None => self.ladder.left_out(),
             }
-            self.publish(step, situation.source_fps, target_bps);
+            self.publish(step, situation.source_fps, target_bps, now);
             return Ok(unit);
         }
     }
 
-    fn publish(&mut self, step: Step, source_fps: f32, target_bps: u32) {
+    fn publish(&mut self, step: Step, source_fps: f32, target_bps: u32, now: Instant) {
         let outgoing = &self.figures.outgoing;
         outgoing.target_bps.set(target_bps.into());
         outgoing.width.set(step.size.width.into());
@@ -279,54 +285,8 @@ impl Stage {
         if last.is_some_and(|last| last.size != step.size) {
             outgoing.size_changes.one();
         }
-        // The source's own rate wavers by less.
-        let same = |last: Step| last.size == step.size && (last.fps - step.fps).abs() < 0.2 * last.fps;
-        if !last.map_or(step.reason == SizeReason::Full, same) {
-            let why = why(step, last, source_fps, target_bps);
-            tracing::info!("sending {} at {:.0} a second: {why}", step.size, step.fps);
-        }
-    }
-}
-
-/// Why pictures are sent as they are from now on, for the log.
-fn why(step: Step, last: Option<Step>, source_fps: f32, target_bps: u32) -> String {
-    let mbps = f64::from(target_bps) / 1e6;
-    let slowed = step.fps < source_fps;
-    let resized = last.is_none_or(|last| last.size != step.size);
-    match step.reason {
-        // Only the rate is another.
-        _ if !slowed && !resized => "as many as the source delivers".to_owned(),
-        SizeReason::Full if !slowed => "as the source delivers them".to_owned(),
-        SizeReason::Full => format!("more would be too coarse for {mbps:.1} Mb/s"),
-        SizeReason::Path => format!("the path carries {mbps:.1} Mb/s"),
-        SizeReason::Content => format!("much movement or noise for {mbps:.1} Mb/s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::Size;
-
-    #[test]
-    fn the_path_is_blamed_only_for_what_it_does() {
-        let step = |width, height, fps, reason| Step { size: Size::new(width, height), fps, reason };
-        let (full, path, content) = (SizeReason::Full, SizeReason::Path, SizeReason::Content);
-        for (now, last, source_fps, expected) in [
-            (step(320, 180, 5.0, full), Some(step(320, 180, 30.0, full)), 5.0, "as many as the source delivers"),
-            (step(320, 180, 5.0, path), Some(step(320, 180, 30.0, path)), 5.0, "as many as the source delivers"),
-            (
-                step(320, 180, 15.0, full),
-                Some(step(320, 180, 30.0, full)),
-                30.0,
-                "more would be too coarse for 2.5 Mb/s",
-            ),
-            (step(320, 180, 15.0, path), Some(step(320, 180, 30.0, path)), 30.0, "the path carries 2.5 Mb/s"),
-            (step(1280, 720, 30.0, full), Some(step(960, 540, 30.0, path)), 30.0, "as the source delivers them"),
-            (step(960, 540, 30.0, path), None, 30.0, "the path carries 2.5 Mb/s"),
-            (step(960, 540, 30.0, content), None, 30.0, "much movement or noise for 2.5 Mb/s"),
-        ] {
-            assert_eq!(why(now, last, source_fps, 2_500_000), expected, "{now:?} {last:?}");
+        if let Some(words) = self.telling.news(step, source_fps, target_bps, now) {
+            tracing::info!("{words}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Carries datagrams over a TCP or TLS connection to a TURN server, and back.
 //!
-//! Both directions have short queues that drop when they are full, as UDP does: the congestion control above must see loss and
-//! delay while they are small. A connection that cannot be made or breaks stays broken; the link's state machine replaces the
-//! whole peer connection, and with it this, when nothing comes any more.
+//! Both directions have short queues that drop when they are full, as UDP does: the congestion control above must see
+//! loss and delay while they are small. A connection that cannot be made or breaks stays broken; the link's state
+//! machine replaces the whole peer connection, and with it this, when nothing comes any more.
 
 use super::Ice;
 use super::framing::{self, Messages};
@@ -47,7 +47,11 @@ impl Bridge {
             let Some((server, address)) = ice.behind(stand_in) else { return };
             match carry(&ice, stand_in, from, waiting, received).await {
                 Ok(()) => tracing::debug!(?server, "connection to the TURN server closed"),
-                Err(error) => tracing::warn!(?server, %address, %error, "no connection to the TURN server"),
+                // What it is for has no answer then, and that is what is told.
+                Err(error) => {
+                    tracing::debug!(?server, %address, %error, "no connection to the TURN server");
+                    ice.connection(stand_in, Some(error.to_string()));
+                }
             }
         });
         Self { queue, arena: Mutex::new(BytesMut::with_capacity(ARENA)) }
@@ -79,6 +83,7 @@ async fn carry(
     let connecting = stream::connect(server, address, Some(from), ice.tls.as_ref());
     let stream = timeout(CONNECT, connecting).await??;
     tracing::debug!(?server, %address, "connected to the TURN server");
+    ice.connection(stand_in, None);
     let (mut reading, mut writing) = tokio::io::split(stream);
     let write = async {
         let (mut batch, mut joined) = (Vec::with_capacity(BATCH), Vec::with_capacity(ARENA));

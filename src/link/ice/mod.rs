@@ -1,12 +1,13 @@
 //! Finding a path through address translation and firewalls: what ICE (RFC 8445) needs besides the library.
 //!
-//! The library gathers addresses, asks STUN servers and allocates on TURN servers, each over UDP sockets that it binds itself, one
-//! for each local address. What it lacks is here:
+//! The library gathers addresses, asks STUN servers and allocates on TURN servers, each over UDP sockets that it binds
+//! itself, one for each local address. What it lacks is here:
 //!
 //! | | |
 //! |---|---|
 //! | `server` | STUN and TURN servers as they are configured |
-//! | `resolver` | their addresses, looked up before the library asks: it would wait for DNS in the loop that moves every packet |
+//! | `relays` | what the log says of TURN servers that are dead or do not want us |
+//! | `resolver` | their addresses, looked up before: the library would wait for DNS in the loop that moves every packet |
 //! | `stream`, `framing`, `bridge`, `socket` | TURN over TCP and TLS, below |
 //! | `wake` | relayed packets that would wait in the library, below |
 //! | `tcp` | ICE-TCP (RFC 6544) with streams that never make the library wait |
@@ -32,6 +33,7 @@ mod bridge;
 pub(super) mod framing;
 pub(super) mod path;
 mod ports;
+mod relays;
 mod resolver;
 pub(super) mod server;
 mod socket;
@@ -48,10 +50,12 @@ pub(super) use tcp::{Listener, QueuedStream};
 
 use super::Config;
 use ports::Ports;
+use relays::{Outcome, Relays};
 use resolver::Resolver;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 use stream::Tls;
 use webrtc::peer_connection::RTCIceServer;
 
@@ -77,6 +81,7 @@ pub enum Error {
 #[derive(Debug)]
 pub(super) struct Ice {
     servers: Vec<Server>,
+    relays: Relays,
     resolver: Resolver,
     tls: Option<Tls>,
     ports: Option<Ports>,
@@ -91,13 +96,15 @@ impl Ice {
         Ok(Self {
             tls: if wants_tls { Some(Tls::new(&config.ice_ca_file)?) } else { None },
             resolver: Resolver::default(),
+            relays: Relays::new(servers.len()),
             servers,
             ports: PortRange::parse(&config.ports).ok().flatten().map(Ports::new),
             tcp: config.ice_tcp,
         })
     }
 
-    /// Looks up the servers' addresses. Waits a moment for those that are not known yet; others are renewed in the background.
+    /// Looks up the servers' addresses. Waits a moment for those that are not known yet; others are renewed in the
+    /// background.
     pub async fn prepare(self: &Arc<Self>) {
         self.resolver.look_up(&self.servers).await;
     }
@@ -107,14 +114,24 @@ impl Ice {
         self.servers.iter().any(|server| server.reach != server::Reach::Stun)
     }
 
-    /// The addresses that TURN servers have for the library.
-    fn relay_addresses(&self) -> Vec<SocketAddr> {
-        let addresses = |(index, server): (usize, &Server)| match server.reach {
-            server::Reach::Stun => vec![],
-            server::Reach::TurnUdp => self.resolver.known(&server.host, server.port),
-            _ => [BRIDGED_V4.into(), BRIDGED_V6.into()].map(|ip| SocketAddr::new(ip, bridged_port(index))).into(),
+    /// The addresses that TURN servers have for the library, each with the server's place in the configuration.
+    fn relay_addresses(&self) -> Vec<(SocketAddr, usize)> {
+        let addresses = |(index, server): (usize, &Server)| {
+            let addresses: Vec<SocketAddr> = match server.reach {
+                server::Reach::Stun => vec![],
+                server::Reach::TurnUdp => self.resolver.known(&server.host, server.port),
+                _ => [BRIDGED_V4.into(), BRIDGED_V6.into()].map(|ip| SocketAddr::new(ip, bridged_port(index))).into(),
+            };
+            addresses.into_iter().map(move |address| (address, index))
         };
         self.servers.iter().enumerate().flat_map(addresses).collect()
+    }
+
+    /// What came of asking a TURN server; logged if that is news.
+    fn tell(&self, index: usize, came: (Outcome, Instant), now: Instant) {
+        if let Some(server) = self.servers.get(index) {
+            self.relays.tell(index, server, came, now);
+        }
     }
 
     /// The servers as the library is to see them.
@@ -160,6 +177,13 @@ impl Ice {
         let server = self.bridged(stand_in.port())?;
         let mut addresses = self.resolver.known(&server.host, server.port).into_iter();
         Some((server, addresses.find(|address| address.is_ipv4() == stand_in.is_ipv4())?))
+    }
+
+    /// The connection to the server behind a stand-in address stands, or why there is none.
+    fn connection(&self, stand_in: SocketAddr, broken: Option<String>) {
+        if let Some(index) = usize::from(stand_in.port()).checked_sub(1) {
+            self.relays.connection(index, broken);
+        }
     }
 
     /// The server that the library knows by this URL.

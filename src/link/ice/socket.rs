@@ -1,6 +1,7 @@
 //! A UDP socket some of whose datagrams go over bridges, and that wakes the library for what goes through relays.
 
 use super::bridge::{Bridge, Received};
+use super::relays::{Outcome, Talk};
 use super::wake::Wake;
 use super::{Ice, is_bridged};
 use std::collections::HashMap;
@@ -24,7 +25,10 @@ pub(in crate::link) struct RelaySocket {
     bridges: Mutex<HashMap<SocketAddr, Bridge>>,
     received: Mutex<mpsc::Receiver<Received>>,
     receiving: mpsc::Sender<Received>,
-    relays: Vec<SocketAddr>,
+    /// The addresses of TURN servers, and which of the configured ones each is.
+    relays: Vec<(SocketAddr, usize)>,
+    /// With each of these.
+    talks: Mutex<Vec<Talk>>,
     wake: Mutex<Wake>,
 }
 
@@ -39,8 +43,22 @@ impl RelaySocket {
     pub fn new(socket: Arc<dyn AsyncUdpSocket>, ice: Arc<Ice>) -> Self {
         let (receiving, received) = mpsc::channel(QUEUE);
         let relays = ice.relay_addresses();
+        let talks = Mutex::new(relays.iter().map(|_| Talk::default()).collect());
         let (bridges, wake) = (Mutex::default(), Mutex::default());
-        Self { socket, ice, bridges, received: Mutex::new(received), receiving, relays, wake }
+        Self { socket, ice, bridges, received: Mutex::new(received), receiving, relays, talks, wake }
+    }
+
+    /// Looks at a datagram to or from an address, if that is a TURN server's: whether the server does what it is for.
+    /// Says whether it is.
+    fn look(&self, address: SocketAddr, look: impl FnOnce(&mut Talk, Instant) -> Option<(Outcome, Instant)>) -> bool {
+        let Some(n) = self.relays.iter().position(|(relay, _)| *relay == address) else { return false };
+        let now = Instant::now();
+        let came =
+            self.talks.lock().unwrap_or_else(PoisonError::into_inner).get_mut(n).and_then(|talk| look(talk, now));
+        if let Some(came) = came {
+            self.ice.tell(self.relays[n].1, came, now);
+        }
+        true
     }
 
     fn send_over_bridge(&self, transmit: &Transmit<'_>) -> io::Result<usize> {
@@ -92,6 +110,7 @@ impl AsyncUdpSocket for RelaySocket {
     }
 
     fn poll_send(&self, context: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        self.look(transmit.destination, |talk, now| talk.sends(transmit.contents, now));
         if is_bridged(transmit.destination) {
             return Poll::Ready(self.send_over_bridge(transmit));
         }
@@ -115,8 +134,13 @@ impl AsyncUdpSocket for RelaySocket {
             return Poll::Ready(Ok(1));
         }
         let result = self.poll_datagram(context, buffers, metas);
-        if result.is_ready() && metas.first().is_some_and(|meta| self.relays.contains(&meta.addr)) {
-            wake.relayed(Instant::now());
+        let messages = if let Poll::Ready(Ok(messages)) = result { messages } else { 0 };
+        for (buffer, meta) in buffers.iter().zip(metas.iter()).take(messages) {
+            // The answers that tell something come alone; of several datagrams in one buffer the first is looked at.
+            let datagram = buffer.get(..meta.len.min(meta.stride)).unwrap_or_default();
+            if self.look(meta.addr, |talk, now| talk.hears(datagram, now)) {
+                wake.relayed(Instant::now());
+            }
         }
         result
     }

@@ -17,7 +17,7 @@ use super::privacy::Since;
 use super::process::process_usage;
 use super::pulse::Pulse;
 use super::quality::{Judge, QualityChange};
-use super::{Privacy, PrivacyState, Slate, View};
+use super::{LinkState, Privacy, PrivacyState, Slate, View};
 use rates::Rates;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -66,6 +66,9 @@ struct Truth {
     freezes: Freezes,
     judge: Judge,
     slate: Slate,
+    /// The link's state and what was shown when the view last differed in one of them, and when that was.
+    state: (LinkState, Slate),
+    since: Instant,
     /// Interrupted time that is less than a millisecond, so that no piece of it is rounded away.
     rest: Duration,
 }
@@ -112,6 +115,8 @@ impl Figures {
                 freezes: Freezes::new(started),
                 judge: Judge::default(),
                 slate: Slate::default(),
+                state: Default::default(),
+                since: started,
                 rest: Duration::ZERO,
             }),
         }
@@ -144,7 +149,8 @@ impl Figures {
         self.unmark(&self.last_presented)
     }
 
-    /// From `now` on the display shows this slate, or the far end's picture where it is hidden. To be told of every change.
+    /// From `now` on the display shows this slate, or the far end's picture where it is hidden. To be told of every
+    /// change.
     pub fn shows(&self, slate: Slate, now: Instant) {
         let mut truth = self.lock(&self.truth);
         truth.slate = slate;
@@ -154,8 +160,14 @@ impl Figures {
         }
     }
 
-    /// What is done with our pictures is this from `now` on. To be told of every change of the view.
+    /// The view, and with it what is done with our pictures, is this from `now` on. To be told of every change of the
+    /// view.
     pub fn watches(&self, view: &View, now: Instant) {
+        let mut truth = self.lock(&self.truth);
+        if truth.state != (view.link, view.slate) {
+            (truth.state, truth.since) = ((view.link, view.slate), now);
+        }
+        drop(truth);
         self.lock(&self.privacy).becomes(PrivacyState::of(view), self, now);
     }
 
@@ -164,7 +176,8 @@ impl Figures {
         self.lock(&self.privacy).privacy(self, view, now)
     }
 
-    /// To be called about once a second: makes the rates of the time since the last call. Returns whether the link's quality has changed.
+    /// To be called about once a second: makes the rates of the time since the last call. Returns whether the link's
+    /// quality has changed.
     pub fn tick(&self, now: Instant) -> Option<QualityChange> {
         self.lock(&self.privacy).settles(self, now);
         let mut truth = self.lock(&self.truth);
@@ -192,6 +205,10 @@ impl Figures {
             let rates = self.lock(&self.rates);
             (rates.now(), rates.minute())
         };
+        let (quality, since) = {
+            let truth = self.lock(&self.truth);
+            (truth.judge.quality(), truth.since)
+        };
         Snapshot {
             uptime_s: now.saturating_duration_since(self.started).as_secs_f64(),
             outgoing: self.outgoing.values(),
@@ -200,7 +217,8 @@ impl Figures {
             watchdog: self.watchdog.values(),
             now: sample,
             minute,
-            quality: self.lock(&self.truth).judge.quality(),
+            quality,
+            state_since_s: now.saturating_duration_since(since).as_secs_f64(),
             latency: self.latency.quantiles(now),
             capture_time: self.capture_time.quantiles(now),
             encode_time: self.encode_time.quantiles(now),
@@ -258,7 +276,8 @@ mod tests {
         assert!(snapshot.last_presented_s.is_some_and(|s| s < 0.1));
     }
 
-    /// Half an hour, a second at a time: 30 pictures, and two in a hundred packets that were missing and repaired, each with two copies.
+    /// Half an hour, a second at a time: 30 pictures, and two in a hundred packets that were missing and repaired, each
+    /// with two copies.
     #[test]
     fn the_minute_forgets_and_the_link_is_judged() {
         let start = Instant::now();

@@ -78,6 +78,9 @@ pub struct Snapshot {
     pub minute: Minute,
     /// How good the link is.
     pub quality: Quality,
+    /// Seconds since the link's state, or the slate, became what it is.
+    #[serde(default)]
+    pub state_since_s: f64,
     /// Capture at the far end → presented here.
     pub latency: Latency,
     /// Converting and drawing a captured picture.
