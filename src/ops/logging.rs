@@ -224,7 +224,7 @@ pub fn summary(snapshot: &Snapshot, view: &View) -> String {
     let mut line = view.link.words().to_owned();
     // Writing to a String does not fail.
     if let Some(site) = &view.far_site {
-        let _ = write!(line, " with {site}");
+        let _ = if is_live { write!(line, " with {site}") } else { write!(line, " ({site})") };
     }
     if let Some(reason) = view.slate.reason() {
         let _ = write!(line, ", {reason}");
@@ -376,6 +376,9 @@ mod tests {
             );
             assert!(line.contains(" cores, ") || line.contains(" cores,"), "{line}");
         }
+        let named = View { far_site: Some("Hilltop".into()), ..view(LinkState::Connecting, Slate::Connecting) };
+        let line = line_at(104, &named);
+        assert!(line.starts_with("connecting (Hilltop) for 4 s (10.0.0.2"), "{line}");
         // They do not want to be seen; what we send goes on.
         let line = line_at(160, &view(LinkState::Live, Slate::FarPrivate));
         assert!(line.starts_with("live, the far end is private for 60 s; to there: 1280x"), "{line}");

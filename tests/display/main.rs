@@ -1,11 +1,14 @@
-//! What happens to displays, done to the real program: window systems that come late, die, stop and start again, outputs that go and come, windows that are
-//! taken away. Nobody lends a hand; the right picture is back after a while, and until then nothing wrong is shown.
+//! What happens to displays, done to the real program: window systems that come late, die, stop and start again,
+//! outputs that go and come, windows that are taken away. Nobody lends a hand; the right picture is back after a while,
+//! and until then nothing wrong is shown.
 //!
-//! `cargo test --release --test display -- --nocapture --test-threads 1` prints the table of docs/measurements/display.md.
+//! `cargo test --release --test display -- --nocapture --test-threads 1` prints the table of
+//! docs/measurements/display.md.
 
 mod driver;
 mod failures;
 mod pair;
 mod screens;
+mod settings;
 mod wayland;
 mod x11;

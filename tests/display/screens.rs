@@ -49,6 +49,15 @@ impl Shot {
         self.luma.iter().filter(|luma| **luma > 150).count() * 1_000_000 / self.luma.len()
     }
 
+    /// The same of the middle alone, where a panel hides whatever picture there is.
+    pub fn bright_in_the_middle(&self) -> usize {
+        let (left, top) = (self.width * 3 / 20, self.height / 5);
+        let (width, height) = (self.width - 2 * left, self.height - 2 * top);
+        let rows = self.luma.chunks_exact(self.width).skip(top).take(height);
+        let bright = rows.flat_map(|row| &row[left..][..width]).filter(|luma| **luma > 150).count();
+        bright * 1_000_000 / (width * height)
+    }
+
     /// How old the picture is that is shown, if it is a picture.
     pub fn age(&self) -> Option<Duration> {
         let now = TimeCode::now(0).unix_ms;

@@ -6,11 +6,13 @@
 //! | covered | suspected for 0.4 s without a break |
 //! | ended | a third of the usual detail, or half the usual light, is back for 0.3 s |
 //!
-//! *Usual* is the least that is usual, the scene without people: it follows downwards within half a minute; upwards within half an
-//! hour, and then to the least of the last one or two minutes, so that a crowd before a white wall does not become the wall; and not at all while something is suspected. So dusk, snow and fog, which take minutes, move what is usual and are never
-//! sudden; somebody who goes away from a white wall leaves what was there before; people who pass, a light that is switched and the
-//! camera's exposure leave more than a seventh. Where it was dark and the light comes, what is usual is learned anew, as at the
-//! start: neither night nor a hand that was on the lens while the portal started leave it blind. What ends by itself does; what does not, or comes again and again, is taken for the
+//! *Usual* is the least that is usual, the scene without people: it follows downwards within half a minute; upwards
+//! within half an hour, and then to the least of the last one or two minutes, so that a crowd before a white wall does
+//! not become the wall; and not at all while something is suspected. So dusk, snow and fog, which take minutes, move
+//! what is usual and are never sudden; somebody who goes away from a white wall leaves what was there before; people
+//! who pass, a light that is switched and the camera's exposure leave more than a seventh. Where it was dark and the
+//! light comes, what is usual is learned anew, as at the start: neither night nor a hand that was on the lens while the
+//! portal started leave it blind. What ends by itself does; what does not, or comes again and again, is taken for the
 //! scene after a while:
 //!
 //! | what is left in the picture | for at most, in all |
@@ -30,8 +32,8 @@ pub struct Sight {
     pub brightness: f32,
 }
 
-/// So long after the first picture, the camera's exposure is settled, noise is smoothed, and who stood there at the start has moved: the
-/// least that was seen in the second half of it is the usual.
+/// So long after the first picture, the camera's exposure is settled, noise is smoothed, and who stood there at the
+/// start has moved: the least that was seen in the second half of it is the usual.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long something must be suspected.
 const SURE: Duration = Duration::from_millis(400);
@@ -230,7 +232,8 @@ mod tests {
 
     #[test]
     fn what_is_covered() {
-        // About, the story after a minute of a usual room, for how many seconds it is covered, from the first second of the story.
+        // About, the story after a minute of a usual room, for how many seconds it is covered, from the first second of
+        // the story.
         type Scenario = (&'static str, &'static [Part], &'static [(f32, f32)]);
         #[rustfmt::skip]
         let table: &[Scenario] = &[

@@ -73,20 +73,16 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
     let page = commands.spawn((wide, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(page);
     // The keys beside the title, or below it where there is no room.
+    let wraps = Node { flex_wrap: FlexWrap::Wrap, align_items: AlignItems::Baseline, ..default() };
     let head = Node {
-        flex_wrap: FlexWrap::Wrap,
         justify_content: JustifyContent::SpaceBetween,
-        align_items: AlignItems::Baseline,
-        margin: UiRect::horizontal(vmin(2)),
-        ..default()
+        margin: UiRect::axes(vmin(2), vmin(0.5)),
+        ..wraps.clone()
     };
-    let keys = "↑ ↓  choose    ← →  change    Enter  edit    Esc  close";
-    let head = commands
-        .spawn((
-            head,
-            children![text(&fonts.semi_bold, 6.0, BRIGHT, "Settings"), text(&fonts.medium, SMALL, SOFT, keys)],
-        ))
-        .id();
+    let key = |words| text(&fonts.medium, SMALL, SOFT, words);
+    let keys = children![key("↑ ↓  choose"), key("← →  change"), key("Enter  edit"), key("Esc  close")];
+    let keys = (Node { column_gap: vmin(3.5), ..wraps }, keys);
+    let head = commands.spawn((head, children![text(&fonts.semi_bold, 6.0, BRIGHT, "Settings"), keys])).id();
     commands.entity(page).add_child(head);
     for line in 0..LINES {
         let strip =
