@@ -19,8 +19,8 @@ const ROWS: [Row; 6] = [Row::Name, Row::Camera, Row::Fit, Row::Rotation, Row::Se
 const LONGEST_NAME: usize = 64;
 /// As many characters of a value as fit into a line.
 const FITS: usize = 22;
-/// Characters of a note of the network's test that fit: two lines of it.
-const NOTE_FITS: usize = 140;
+/// Characters of a note of the network's test that fit: two lines of it, of a long one three.
+const NOTE_FITS: usize = 160;
 
 /// A key, as far as the page is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
