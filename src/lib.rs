@@ -31,7 +31,7 @@
 //! # What keeps strangers out
 //!
 //! [`pairing`]: a portal is a DTLS certificate, made once and kept; its SHA-256 fingerprint is its name. Each portal pins the far
-//! end's. [`signaling`] lets nobody speak who cannot prove to hold the pinned identity's key, and [`link`] sends and shows
+//! end's, by a one-time code or by configuration. [`signaling`] lets nobody speak who cannot prove to hold the pinned identity's key, and [`link`] sends and shows
 //! nothing before the DTLS certificate has been compared with it.
 //!
 //! # What people see

@@ -27,6 +27,7 @@ mod farewell;
 #[cfg(feature = "kiosk")]
 mod glass;
 mod keeper;
+pub(crate) mod pairing;
 mod privacy;
 mod quit;
 mod service;
@@ -40,7 +41,7 @@ use crate::config::{Invalid, Loaded};
 use crate::link::{self, Link};
 use crate::media::{Eras, Frame, PortalClock, Waker, mailbox};
 use crate::ops::{CameraState, Command, FarCamera, Figures, logging};
-use crate::pairing::{self, Identity};
+use crate::pairing::Identity;
 use crate::{display, signaling, web};
 use attendance::Needs;
 use board::Board;
@@ -78,7 +79,7 @@ const TURN: Duration = Duration::from_secs(1);
 pub enum Error {
     /// No identity.
     #[error(transparent)]
-    Identity(#[from] pairing::Error),
+    Identity(#[from] crate::pairing::Error),
     /// The signalling listener or dialler could not start.
     #[error(transparent)]
     Signaling(#[from] signaling::Error),
@@ -201,7 +202,9 @@ impl Portal {
         let (far_hours_in, far_hours) = watch::channel(None);
         let (link, signaling) = match far_end {
             Some(far_end) => {
-                let signaling = signaling::start(&config.signaling, &identity, far_end, Arc::clone(&figures))?;
+                let addresses = watch::channel(pairing::known_addresses(config)).1;
+                let signaling =
+                    signaling::start_dialling(&config.signaling, &identity, far_end, Arc::clone(&figures), addresses)?;
                 let (outgoing, events, running) = signaling.split();
                 let (on_keyframe, on_target) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
                 let on_decoded = Arc::clone(&encoder_control);
@@ -240,7 +243,7 @@ impl Portal {
             }
             None => {
                 tracing::warn!(
-                    "no far end is pinned: set pairing.far_end to what `screen-portal identity` prints there; ours is {}",
+                    "not paired: run `screen-portal pair` here or there, or set pairing.far_end at both ends; our fingerprint is {}",
                     identity.fingerprint()
                 );
                 (None, None)
@@ -285,6 +288,10 @@ impl Portal {
         runtime.spawn(service::tell(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(tick(Arc::clone(&figures)));
         let (orders, to_keep) = bounded(COMMAND_QUEUE);
+        if far_end.is_none() {
+            let figures = Arc::clone(&figures);
+            runtime.spawn(pairing::wait(config.clone(), identity.clone(), figures, orders.clone()));
+        }
         let signals = signals::listen(quit.clone(), orders.clone())?;
         let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture, kept));
         let (hours_in, hours) = watch::channel(config.hours.clone());

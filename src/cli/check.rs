@@ -120,8 +120,8 @@ pub(crate) fn network_lines(config: &Config) -> Vec<(bool, String)> {
 fn pairing(config: &Config, identity: Option<&Identity>) -> Finding {
     match config.pairing.far_end {
         None => Bad(
-            "no far end is pinned: run `screen-portal identity` there and put the result into [pairing] far_end here, \
-                     and the other way round"
+            "not paired: run `screen-portal pair` here and `screen-portal pair CODE` there, or put what `screen-portal identity` \
+                     prints there into [pairing] far_end here, and the other way round"
                 .into(),
         ),
         Some(far_end) if identity.is_some_and(|identity| identity.fingerprint() == far_end) => {

@@ -25,6 +25,8 @@ pub enum Exit {
     CheckFailed = 7,
     /// The demo did not show what it should.
     Demo = 8,
+    /// Two portals were not paired, or not unpaired.
+    Pairing = 9,
 }
 
 /// For the help text.
@@ -39,6 +41,7 @@ Exit codes:
   6  no display, or no graphics driver
   7  check found a problem; cameras found none
   8  the demo did not show what it should
+  9  pair or unpair did not come about
 101  ended by a bug (a panic): please report the line that it printed
 
 Every key of the configuration can also be set by a variable, SCREEN_PORTAL_<SECTION>_<KEY>.";
@@ -81,6 +84,7 @@ mod tests {
             Exit::Display,
             Exit::CheckFailed,
             Exit::Demo,
+            Exit::Pairing,
         ];
         for exit in all {
             assert!(TABLE.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");

@@ -6,6 +6,7 @@
 pub(crate) mod check;
 mod exit;
 mod page;
+mod pair;
 mod report;
 mod service;
 mod settings;
@@ -50,6 +51,10 @@ enum Command {
     Cameras,
     /// Print this portal's fingerprint, for the far end's configuration; make the identity if there is none
     Identity,
+    /// Show a code here, or enter the other portal's: from then on the two know each other
+    Pair(pair::Pair),
+    /// Forget the other portal, if it was paired by a code
+    Unpair,
     /// Collect what support needs in one text file: versions, configuration without secrets, state, figures and recent log (of the
     /// configured file, or else the journal)
     Report {
@@ -102,7 +107,7 @@ impl Cli {
             _ => {}
         }
         let mut loaded = self.load()?;
-        if let Some(Command::Report { .. }) = self.command {
+        if let Some(Command::Report { .. } | Command::Pair(_) | Command::Unpair) = self.command {
             of_service(&mut loaded);
         }
         let Loaded { config, file, .. } = &loaded;
@@ -116,6 +121,9 @@ impl Cli {
                 }
                 if let Some(error) = &loaded.ignored {
                     tracing::error!("what was set at the kiosk does not count: {error}");
+                }
+                if let Some(error) = &loaded.damaged_pairing {
+                    tracing::error!("the pairing that was made here does not count: {error}; pair again");
                 }
                 panics::end_the_program();
                 let started = ending::begin(&config.data.folder, started);
@@ -132,6 +140,8 @@ impl Cli {
                     .map_err(|error| (Exit::Failed, format!("the fingerprint cannot be printed: {error}")))?;
                 Ok(Exit::Success)
             }
+            Command::Pair(pair) => pair::run(&pair, &loaded),
+            Command::Unpair => pair::unpair(&loaded),
             Command::Report { out } => report::run(config, file.as_deref(), &out),
             Command::Demo { seconds, out } => {
                 start_log(config)?;
@@ -230,6 +240,12 @@ mod tests {
             (&["run"], &["--fps", "--data", "--windowed"], &[]),
             (&["demo"], &["--fps", "--seconds"], &[]),
             (&["identity"], &["--data", "--set", "--config"], &["--fps", "--windowed"]),
+            (
+                &["pair"],
+                &["--address", "--json", "--data", "--site", "--listen"],
+                &["--fps", "--windowed", "--far-end"],
+            ),
+            (&["unpair"], &["--data", "--config"], &["--fps", "--listen"]),
             (&["report"], &["--out", "--data", "--status"], &["--fps", "--windowed"]),
             (&["cameras"], &[], &["--fps", "--data", "--config"]),
             (&["service"], &["install"], &["--fps", "--data", "--config", "--headless"]),

@@ -1,6 +1,6 @@
 //! Puts the sources of values together, in their order, and finds out whose fault an error is.
 
-use super::{Config, Error, Origin, SECTIONS, Section, file, secrets, settings};
+use super::{Config, Error, Origin, SECTIONS, Section, file, paired, secrets, settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub struct Loaded {
     pub origins: Origins,
     /// Why what was set at the kiosk does not count, if it does not: a file that was damaged must not keep a portal from starting.
     pub ignored: Option<Arc<Error>>,
+    /// Why the pairing that was made here does not count, if its file is damaged.
+    pub damaged_pairing: Option<Arc<Error>>,
     /// Where all this was looked for, to look there again.
     pub sources: Sources,
 }
@@ -80,9 +82,17 @@ impl Loaded {
         origin.filter(|origin| matches!(origin, Origin::Environment(_) | Origin::Flag(_)))
     }
 
-    /// The files that would be read now: the operator's, if there is one, and the kiosk's own.
-    pub fn files(&self) -> [Option<PathBuf>; 2] {
-        [self.sources.file(), Some(settings::path(&self.config.data.folder))]
+    /// Whether the far end is the one that was paired here, by a code.
+    pub fn is_paired_here(&self) -> bool {
+        let origin = self.origins.get(&("pairing", "far_end"));
+        self.config.pairing.far_end.is_some()
+            && origin.is_some_and(|it| paired::is_origin(it, &self.config.data.folder))
+    }
+
+    /// The files that would be read now: the operator's, if there is one, what was set at the kiosk, and with whom it was paired.
+    pub fn files(&self) -> [Option<PathBuf>; 3] {
+        let folder = &self.config.data.folder;
+        [self.sources.file(), Some(settings::path(folder)), Some(paired::path(folder))]
     }
 }
 
@@ -121,7 +131,8 @@ impl Sources {
 impl Config {
     /// Built-in defaults, then the file (named by flag or by `SCREEN_PORTAL_CONFIG`, or the first one of `./portal.toml`,
     /// `~/.config/screen-portal/portal.toml`, `/etc/screen-portal/portal.toml` that exists), then what was set at the kiosk
-    /// ([`settings`], in the data folder), then the environment, then flags.
+    /// ([`settings`], in the data folder), then the environment, then flags. Where none of them names a far end: with whom this portal was paired
+    /// ([`paired`], in the data folder).
     pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         let file = sources.file();
         let (mut entries, mut above) = (Vec::new(), Vec::new());
@@ -161,8 +172,19 @@ impl Config {
                 Ok(with) => (with, None),
                 Err(error) => (None, Some(Arc::new(error))),
             };
-        let (config, origins) = with.unwrap_or(without);
-        Ok(Loaded { config, file, origins, ignored, sources: sources.clone() })
+        let (mut config, mut origins) = with.unwrap_or(without);
+        let mut damaged_pairing = None;
+        if config.pairing.far_end.is_none() {
+            match paired::read(&config.data.folder).and_then(merge) {
+                Ok((paired, its_origins)) if paired.pairing.far_end.is_some() => {
+                    config.pairing = paired.pairing;
+                    origins.extend(its_origins);
+                }
+                Ok(_) => {}
+                Err(error) => damaged_pairing = Some(Arc::new(error)),
+            }
+        }
+        Ok(Loaded { config, file, origins, ignored, damaged_pairing, sources: sources.clone() })
     }
 
     fn fill_in(&mut self, environment: &BTreeMap<String, String>) {

@@ -2,8 +2,8 @@
 //!
 //! Each room has its own section, with its defaults and its checks; [`Config`] puts them together. Values come, each
 //! overriding the one before, from the built-in defaults, `portal.toml`, what was set at the kiosk ([`settings`]),
-//! environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the command line; see [`Config::load`]. Nothing
-//! is guessed and nothing passed over: what is unknown or out of range is an error that names the key, where it stands,
+//! environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the command line; see [`Config::load`]. With whom
+//! it was paired by a code is kept apart ([`paired`]). Nothing is guessed and nothing passed over: what is unknown or out of range is an error that names the key, where it stands,
 //! and what is allowed. `config/portal.toml` is the reference of every key.
 
 mod changes;
@@ -11,6 +11,7 @@ mod error;
 mod fields;
 mod file;
 mod load;
+pub mod paired;
 mod secrets;
 mod sections;
 pub mod settings;

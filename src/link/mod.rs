@@ -202,6 +202,11 @@ pub fn try_config(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
+/// This machine's addresses that are offered to the far end.
+pub fn own_addresses(config: &Config) -> Vec<std::net::IpAddr> {
+    addresses::local(&config.addresses, config.loopback)
+}
+
 /// Starts the link; to be called inside a tokio runtime. Without a far end it only says that the portal is not paired.
 pub fn start(
     config: Config,

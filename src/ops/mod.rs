@@ -23,7 +23,7 @@ mod words;
 
 pub use figures::{
     Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Minute, Outgoing, OutgoingValues,
-    Sample, SizeReason, Snapshot, WatchdogFigures, WatchdogValues,
+    PairingFigures, PairingValues, Sample, SizeReason, Snapshot, WatchdogFigures, WatchdogValues,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use notice::notice;

@@ -2,6 +2,7 @@
 
 use super::Fingerprint;
 use crate::config::Invalid;
+use crate::signaling;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Section `[pairing]`.
@@ -11,12 +12,29 @@ pub struct Config {
     /// The fingerprint of the portal at the far end, as `screen-portal identity` prints it there. Default: empty, not paired.
     #[serde(deserialize_with = "read_optional", serialize_with = "write_optional")]
     pub far_end: Option<Fingerprint>,
+    /// The name of the far end's place, for people, until it is connected and tells its own: at most 64 characters. Default: empty.
+    pub site: String,
+    /// Where the far end may be reached, besides `signaling.dial`: `HOST:PORT`, at most 8. All of them are tried at once. Default: none.
+    pub addresses: Vec<String>,
 }
 
+/// More addresses are not tried.
+pub const MOST_ADDRESSES: usize = 8;
+
 impl Config {
-    /// Each value that parses is allowed.
+    /// Checks name and addresses.
     pub fn check(&self) -> Result<(), Invalid> {
-        Ok(())
+        let invalid = |key, problem: String| Err(Invalid { key, problem });
+        if self.site.chars().count() > 64 || self.site.contains(char::is_control) {
+            return invalid("site", "is longer than 64 characters, or contains control characters".into());
+        }
+        if self.addresses.len() > MOST_ADDRESSES {
+            return invalid("addresses", format!("{} addresses: at most {MOST_ADDRESSES}", self.addresses.len()));
+        }
+        match self.addresses.iter().find(|address| !signaling::is_host_and_port(address)) {
+            Some(wrong) => invalid("addresses", format!("`{wrong}` is not a host and port such as 192.168.1.20:7413")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -40,8 +58,16 @@ mod tests {
     #[test]
     fn empty_is_not_paired() {
         assert_eq!(toml::from_str::<Config>("far_end = \"\"").unwrap(), Config::default());
-        let paired = Config { far_end: Some(Fingerprint::of(b"certificate")) };
+        let paired = Config { far_end: Some(Fingerprint::of(b"certificate")), ..Config::default() };
         assert_eq!(toml::from_str::<Config>(&toml::to_string(&paired).unwrap()).unwrap(), paired);
+        let addresses = |addresses: &[&str]| Config {
+            addresses: addresses.iter().map(|it| it.to_string()).collect(),
+            ..paired.clone()
+        };
+        assert!(addresses(&["192.0.2.1:7413", "[::1]:1", "there.local:7413"]).check().is_ok());
+        for wrong in [&["there"][..], &["there:0"], &["http://there:1"], &["a:1"; 9]] {
+            assert_eq!(addresses(wrong).check().unwrap_err().key, "addresses");
+        }
         assert!(toml::from_str::<Config>("far_end = \"AB\"").unwrap_err().to_string().contains("64"));
     }
 }

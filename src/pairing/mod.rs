@@ -3,16 +3,36 @@
 //! A portal's [`Identity`] is its DTLS certificate and key, made once and kept. The certificate's SHA-256 [`Fingerprint`] is the
 //! portal's name in every trust decision: two portals pin each other's fingerprint, and neither media nor signalling passes
 //! with anyone else.
+//!
+//! How they come to pin each other: a one-time [`Code`] is shown at one and entered at the other, and an [`Exchange`] makes of it what both pin.
+//! All of that is plain data: [`crate::signaling::pair`] carries it over the network.
+//!
+//! | | |
+//! |---|---|
+//! | [`Code`] | what a person reads out |
+//! | `keys`, `frames`, [`Exchange`] | the cryptography, the messages, their order |
+//! | [`attempts`] | how long a code counts, and how often strangers may try |
 
+pub mod attempts;
 mod certificate;
+mod code;
 mod config;
+mod exchange;
 mod fingerprint;
+mod frames;
 mod identity;
+mod keys;
 
 pub use certificate::verify;
-pub use config::Config;
+pub use code::{Code, NotACode};
+pub use config::{Config, MOST_ADDRESSES};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use exchange::strangers_pair;
+pub use exchange::{Exchange, Failure, LIMIT, Own, Paired, Step};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use frames::{Card, Frame, LONGEST_FRAME, Sealed, VERSION, Way, direct_addresses};
 pub use identity::{FILE_NAME, Identity};
+pub use keys::Role;
 
 use std::path::PathBuf;
 

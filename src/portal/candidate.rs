@@ -25,7 +25,15 @@ const GUARDED: [(&str, &str, &str); 5] = [
 
 /// What looks like an accident.
 fn doubt(now: &Loaded, next: &Loaded) -> Option<String> {
-    let path = now.file.as_ref()?;
+    // Who takes `paired.toml` away (`screen-portal unpair`) means it. One that is damaged is an accident.
+    let unpaired = now.is_paired_here() && next.damaged_pairing.is_none();
+    let lost_far_end = || {
+        let lost = now.config.pairing.far_end.is_some() && next.config.pairing.far_end.is_none() && !unpaired;
+        lost.then(|| {
+            "pairing.far_end is not set any more; restart the portal if it is to be paired with nobody".to_owned()
+        })
+    };
+    let Some(path) = now.file.as_ref() else { return lost_far_end() };
     let shown = path.display();
     let says_something = |loaded: &Loaded| {
         loaded.origins.values().any(|origin| matches!(origin, Origin::File { path: at, .. } if at == path))
@@ -36,10 +44,8 @@ fn doubt(now: &Loaded, next: &Loaded) -> Option<String> {
     if next.file == now.file && says_something(now) && !says_something(next) {
         return Some(format!("{shown} says nothing any more; restart the portal if that is meant"));
     }
-    if now.config.pairing.far_end.is_some() && next.config.pairing.far_end.is_none() {
-        return Some(
-            "pairing.far_end is not set any more; restart the portal if it is to be paired with nobody".to_owned(),
-        );
+    if let Some(why) = lost_far_end() {
+        return Some(why);
     }
     let by_file = |key| matches!(now.origins.get(&key), Some(Origin::File { path: at, .. }) if at == path);
     let lost = GUARDED
@@ -80,7 +86,7 @@ fn obstacle(now: &Config, next: &Config, own: Fingerprint) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use crate::config::{self, Sources};
     use std::path::Path;
 
     fn load(path: &Path, text: &str) -> Loaded {
@@ -157,6 +163,16 @@ mod tests {
                 Some(why) => assert!(refused.as_ref().is_some_and(|it| it.contains(why)), "{after}: {refused:?}"),
             }
         }
+        // Paired here, by a code: to take that away is meant, a damaged file is not.
+        let paired_here = config::paired::path(folder.path().join("screen-portal").as_path());
+        std::fs::create_dir(folder.path().join("screen-portal")).unwrap();
+        std::fs::write(&paired_here, &paired).unwrap();
+        let (text, now) = ("[site]\nname = \"Harbour\"\n", load(&path, "[site]\nname = \"Harbour\"\n"));
+        assert!(now.is_paired_here());
+        std::fs::write(&paired_here, "[pairing]\nfar").unwrap();
+        assert!(refusal(&now, &load(&path, text), own).is_some_and(|why| why.contains("far_end is not set any more")));
+        std::fs::remove_file(&paired_here).unwrap();
+        assert_eq!(refusal(&now, &load(&path, text), own), None);
         let now = load(&path, &named);
         let gone = Loaded { file: None, ..now.clone() };
         assert!(refusal(&now, &gone, own).is_some_and(|why| why.contains("is gone")));

@@ -62,8 +62,8 @@ struct Keeper {
     loaded: Loaded,
     rooms: Rooms,
     /// The files as they were when they were last read, and when last looked at.
-    read: [Stamp; 2],
-    seen: [Stamp; 2],
+    read: [Stamp; 3],
+    seen: [Stamp; 3],
 }
 
 /// What the display begins with.
@@ -99,7 +99,7 @@ pub(super) fn start(loaded: Loaded, rooms: Rooms, orders: Receiver<Order>) -> st
     Ok(())
 }
 
-fn stamps(loaded: &Loaded) -> [Stamp; 2] {
+fn stamps(loaded: &Loaded) -> [Stamp; 3] {
     let stamp = |path: Option<PathBuf>| {
         let file = std::fs::metadata(path?).ok()?;
         Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
@@ -157,6 +157,9 @@ impl Keeper {
             Ok(loaded) => {
                 if let Some(error) = &loaded.ignored {
                     tracing::error!("what was set at the kiosk does not count: {error}");
+                }
+                if let Some(error) = &loaded.damaged_pairing {
+                    tracing::error!("the pairing that was made here does not count: {error}; pair again");
                 }
                 match candidate::refusal(&self.loaded, &loaded, self.rooms.fingerprint) {
                     None => return self.apply(loaded),

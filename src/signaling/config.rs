@@ -34,13 +34,12 @@ impl Config {
             let problem = format!("`{listen}` is not an address and port such as 0.0.0.0:7413, [::]:7413, or empty");
             return Err(Invalid { key: "listen", problem });
         }
-        if let Some(dial) = self.dial_address() {
-            let port = dial.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-            if !matches!(port, Some(Ok(1..))) || dial.contains(|c: char| c.is_whitespace() || c == '/') {
-                let problem =
-                    format!("`{dial}` is not a host and port such as 192.168.1.20:7413, kiosk.local:7413, or empty");
-                return Err(Invalid { key: "dial", problem });
-            }
+        if let Some(dial) = self.dial_address()
+            && !is_host_and_port(&dial)
+        {
+            let problem =
+                format!("`{dial}` is not a host and port such as 192.168.1.20:7413, kiosk.local:7413, or empty");
+            return Err(Invalid { key: "dial", problem });
         }
         Ok(())
     }
@@ -54,6 +53,12 @@ impl Config {
     pub fn dial_address(&self) -> Option<String> {
         Some(self.dial.trim()).filter(|dial| !dial.is_empty()).map(Into::into)
     }
+}
+
+/// Whether this is `HOST:PORT`.
+pub fn is_host_and_port(text: &str) -> bool {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    matches!(port, Some(Ok(1..))) && !text.contains(|c: char| c.is_whitespace() || c == '/')
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ pub async fn next_text(socket: &mut Socket) -> Result<String, Failure> {
 }
 
 /// The reason of a close frame has at most 123 bytes (RFC 6455, section 5.5).
-fn close_frame(code: u16, mut reason: String) -> CloseFrame {
+pub fn close_frame(code: u16, mut reason: String) -> CloseFrame {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {
         end -= 1;

@@ -1,4 +1,7 @@
 //! Dials the far end, for ever, whenever nobody is connected, and beside a connection that is doubted.
+//!
+//! It may be known by several addresses: what is configured, what it said when it was paired, what it announces in the local network. All are tried
+//! at once. Who answers at a wrong one, or lies, fails in the handshake, which costs nothing but that.
 
 use super::Local;
 use super::backoff::Backoff;
@@ -22,8 +25,13 @@ const PATH: &str = "/signal";
 /// While nobody answers, a connection is asked for so often.
 const ASK_AGAIN: Duration = Duration::from_millis(300);
 
+/// Between the attempts at one address and the next: who answers at the first is not dialled twice.
+const STAGGER: Duration = Duration::from_millis(100);
+
 /// What the dialler listens to.
 pub struct Signs {
+    /// Where to dial, `HOST:PORT`, best first; while there are none, nobody is dialled.
+    pub addresses: watch::Receiver<Vec<String>>,
     /// Whether the far end is connected, whoever made the connection.
     pub connected: watch::Receiver<bool>,
     /// Somebody wants no more waiting.
@@ -34,21 +42,21 @@ pub struct Signs {
     pub stopped: watch::Receiver<bool>,
 }
 
-/// Dials `address` until stopped; waits while there is a connection that nobody doubts.
-pub async fn run(address: String, local: Arc<Local>, notes: mpsc::Sender<Note>, mut signs: Signs) {
+/// Dials until stopped; waits while there is a connection that nobody doubts.
+pub async fn run(local: Arc<Local>, notes: mpsc::Sender<Note>, mut signs: Signs) {
     let mut backoff = Backoff::new(Instant::now());
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let mut stopped = signs.stopped.clone();
         let dialled = tokio::select! {
-            dialled = dial_when_wanted(&address, &local, &mut signs, &mut backoff) => dialled,
+            dialled = dial_when_wanted(&local, &mut signs, &mut backoff) => dialled,
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         match dialled {
-            Ok((socket, session)) => {
+            Ok(Answer { socket, session, address }) => {
                 let since = Instant::now();
-                let (address, local, notes) = (address.clone(), local.clone(), notes.clone());
+                let (local, notes) = (local.clone(), notes.clone());
                 connections.spawn(Connection::run(socket, session, Role::Dialler, address, local, notes));
                 tokio::select! {
                     // From now on whoever knows of connections knows of this one.
@@ -56,13 +64,8 @@ pub async fn run(address: String, local: Arc<Local>, notes: mpsc::Sender<Note>, 
                     _ = connections.join_next() => backoff.connection_ended(since, Instant::now()),
                 }
             }
-            Err(failure) => {
-                if let Failure::Refused(refusal) = &failure
-                    && refusal.is_identity()
-                {
-                    local.figures.link.rejected_identities.one();
-                }
-                if let Failure::Refused(_) | Failure::RefusedByOther { .. } = &failure {
+            Err((address, failure)) => {
+                if is_refusal(&failure) {
                     backoff.refused(Instant::now());
                 }
                 if notes.send(Note::Unreachable(format!("{address}: {failure}"))).await.is_err() {
@@ -74,6 +77,8 @@ pub async fn run(address: String, local: Arc<Local>, notes: mpsc::Sender<Note>, 
             () = pause(&signs.dial_now, &mut backoff) => {}
             // Left unread: it makes us dial at once.
             Ok(_) = doubted(&signs.doubts) => {}
+            // It is somewhere else now, perhaps.
+            Ok(()) = signs.addresses.changed() => {}
             _ = stopped.wait_for(|stopped| *stopped) => break,
         }
     }
@@ -101,11 +106,10 @@ async fn until_alone(connected: &mut watch::Receiver<bool>) -> bool {
 
 /// Dials when nobody is connected, or when what is connected is doubted: then beside it. Whichever of the two is alive is used.
 async fn dial_when_wanted(
-    address: &str,
     local: &Local,
     signs: &mut Signs,
     backoff: &mut Backoff,
-) -> Result<(Socket, SessionId), Failure> {
+) -> Result<Answer, (String, Failure)> {
     while *signs.connected.borrow() && !signs.doubts.has_changed().unwrap_or(false) {
         let since = Instant::now();
         tokio::select! {
@@ -126,10 +130,55 @@ async fn dial_when_wanted(
         signs.doubts.mark_unchanged();
         backoff.doubted();
     }
-    dial(address, local).await
+    let known = signs.addresses.wait_for(|addresses| !addresses.is_empty()).await.map(|addresses| addresses.clone());
+    match known {
+        Ok(addresses) => dial(&addresses, local).await,
+        // Nobody will tell us any, and the end comes by `stopped`.
+        Err(_) => std::future::pending().await,
+    }
 }
 
-async fn dial(address: &str, local: &Local) -> Result<(Socket, SessionId), Failure> {
+/// The far end, where it was found.
+struct Answer {
+    socket: Socket,
+    session: SessionId,
+    address: String,
+}
+
+/// Whether somebody answered, and it was no use.
+fn is_refusal(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(_) | Failure::RefusedByOther { .. })
+}
+
+/// Tries all addresses; the first one where the far end proves itself counts. The failure is the most telling one, and else that of the first address,
+/// so that it is the same each time.
+async fn dial(addresses: &[String], local: &Local) -> Result<Answer, (String, Failure)> {
+    let attempt = async |at: usize, address: &String| {
+        sleep(STAGGER * at as u32).await;
+        (at, dial_one(address, local).await)
+    };
+    let mut attempts: FuturesUnordered<_> = addresses.iter().enumerate().map(|(at, it)| attempt(at, it)).collect();
+    let mut worst: Option<(usize, Failure)> = None;
+    while let Some((at, result)) = attempts.next().await {
+        let failure = match result {
+            Ok((socket, session)) => return Ok(Answer { socket, session, address: addresses[at].clone() }),
+            Err(failure) => failure,
+        };
+        if let Failure::Refused(refusal) = &failure
+            && refusal.is_identity()
+        {
+            local.figures.link.rejected_identities.one();
+        }
+        let rank = |at: usize, failure: &Failure| (!is_refusal(failure), at);
+        if worst.as_ref().is_none_or(|(before, worst)| rank(at, &failure) < rank(*before, worst)) {
+            worst = Some((at, failure));
+        }
+    }
+    let (at, failure) = worst.unwrap_or((0, Failure::HungUp));
+    Err((addresses.get(at).cloned().unwrap_or_default(), failure))
+}
+
+async fn dial_one(address: &str, local: &Local) -> Result<(Socket, SessionId), Failure> {
     let attempt = async {
         let io = |error: io::Error| Failure::Socket(error.into());
         let stream = connect(address).await.map_err(io)?;

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Failure, HANDSHAKE, Note, authenticate, websocket_config};
 use super::hello::Role;
 use super::limits::Quiet;
-use super::{Local, hello::Refusal};
+use super::{Local, hello::Refusal, pair};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_tungstenite::accept_async_with_config;
+use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::StatusCode;
 
 /// Connections that are still in their handshake. One more ends the oldest of them: whoever holds connections open without
 /// speaking keeps nobody out, for the far end's own handshake takes two round trips.
@@ -80,7 +82,7 @@ async fn serve(
     let handshake = async {
         // Messages are small and wanted at once.
         stream.set_nodelay(true).map_err(|error| Failure::Socket(error.into()))?;
-        let mut socket = accept_async_with_config(stream, Some(websocket_config())).await?;
+        let mut socket = accept_hdr_async_with_config(stream, no_pairing, Some(websocket_config())).await?;
         let session = authenticate(&mut socket, Role::Listener, &local).await?;
         Ok((socket, session))
     };
@@ -106,6 +108,17 @@ async fn serve(
             }
         }
     }
+}
+
+/// Whoever wants to pair learns that this portal is paired already.
+#[expect(clippy::result_large_err, reason = "tungstenite's signature")]
+fn no_pairing(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+    if request.uri().path() != pair::PATH {
+        return Ok(response);
+    }
+    let mut refused = ErrorResponse::new(Some("this portal is paired already\n".into()));
+    *refused.status_mut() = StatusCode::CONFLICT;
+    Err(refused)
 }
 
 /// Whether the two ends have not pinned each other.

@@ -91,7 +91,7 @@ impl Message {
 }
 
 /// Reads JSON of limited length. (Its depth is limited by serde_json, to 128.)
-pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str, longest: usize) -> Result<T, Malformed> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str, longest: usize) -> Result<T, Malformed> {
     if text.len() > longest {
         return Err(Malformed::Long(text.len()));
     }
@@ -99,13 +99,13 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str, longest: usize) -> Res
     serde_json::from_str(text).map_err(|error| Malformed::Unreadable(for_people(&error.to_string(), 160)))
 }
 
-pub(super) fn to_json(value: &impl Serialize) -> String {
+pub(crate) fn to_json(value: &impl Serialize) -> String {
     // Fails for maps with keys that are not text only, and there are none.
     serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Text from outside, fit for a log or a screen: without control characters, cut to `longest` characters.
-pub(super) fn for_people(text: &str, longest: usize) -> String {
+pub(crate) fn for_people(text: &str, longest: usize) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect()
 }
 
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for SessionId {
 }
 
 /// Bytes as hexadecimal text in JSON.
-pub(super) mod hex {
+pub(crate) mod hex {
     use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};

@@ -14,6 +14,7 @@
 //! | `backoff`, `choice`, `limits` | the policies: when to dial again, which of two connections to use, how much is too much |
 //! | `connection` | one WebSocket connection: handshake, keep-alive, limits |
 //! | `listener`, `dialler`, `switchboard` | accept, dial, and present all connections as one |
+//! | [`pair`] | how two portals that do not know each other yet come to do so |
 
 mod backoff;
 mod choice;
@@ -24,11 +25,13 @@ pub mod hello;
 mod limits;
 mod listener;
 mod message;
+pub mod pair;
 mod probe;
 mod switchboard;
 
-pub use config::Config;
+pub use config::{Config, is_host_and_port};
 pub use message::{Goodbye, LONGEST_MESSAGE, LONGEST_SDP, Malformed, Message, SessionId};
+pub(crate) use message::{for_people, hex, read, to_json};
 pub use probe::probe;
 
 use crate::ops::Figures;
@@ -141,6 +144,18 @@ pub fn start(
     far_end: Fingerprint,
     figures: Arc<Figures>,
 ) -> Result<Signaling, Error> {
+    let addresses = watch::channel(config.dial_address().into_iter().collect()).1;
+    start_dialling(config, identity, far_end, figures, addresses)
+}
+
+/// As [`start`], but dials the far end at these addresses (`HOST:PORT`, at most 16, the best first), which may change, instead of the configured one.
+pub fn start_dialling(
+    config: &Config,
+    identity: &Identity,
+    far_end: Fingerprint,
+    figures: Arc<Figures>,
+    addresses: watch::Receiver<Vec<String>>,
+) -> Result<Signaling, Error> {
     if far_end == identity.fingerprint() {
         return Err(Error::PairedWithOurselves);
     }
@@ -164,10 +179,8 @@ pub fn start(
         tracing::info!(%address, "listening for the far end");
         tasks.spawn(listener::run(listener, local.clone(), notes_in.clone(), stopped.clone()));
     }
-    if let Some(address) = config.dial_address() {
-        let signs = dialler::Signs { connected, dial_now: dial_now.clone(), doubts, stopped };
-        tasks.spawn(dialler::run(address, local, notes_in, signs));
-    }
+    let signs = dialler::Signs { addresses, connected, dial_now: dial_now.clone(), doubts, stopped };
+    tasks.spawn(dialler::run(local, notes_in, signs));
     let controls = Controls { dial_now, doubts: Arc::new(doubts_in), stop: Arc::new(stop) };
     Ok(Signaling { outgoing, events, controls, listening_on, tasks })
 }

@@ -35,7 +35,7 @@ pub fn health(view: &View, privacy: &Privacy) -> Health {
         (Slate::FarPrivate, _, _) => verdict(true, "the far end is private"),
         (Slate::FarOff, _, _) => verdict(true, "the far end was switched off in order"),
         (Slate::FarCameraMissing, _, _) => verdict(false, "the far end's camera gives no picture"),
-        (Slate::NotPaired, _, _) | (_, LinkState::Idle, _) => verdict(false, "not paired: set far_end in [pairing]"),
+        (Slate::NotPaired, _, _) | (_, LinkState::Idle, _) => verdict(false, "not paired: run `screen-portal pair`"),
         (_, LinkState::Live, _) => verdict(true, "live"),
         (_, LinkState::Stalled, _) => with_trouble("the far end's picture has stopped"),
         (_, LinkState::Connecting, _) => with_trouble("connecting"),

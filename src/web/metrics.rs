@@ -50,6 +50,7 @@ impl Collector for Exposition {
         out.figures("incoming", &snapshot.incoming.list())?;
         out.figures("link", &snapshot.link.list())?;
         out.figures("watchdog", &snapshot.watchdog.list())?;
+        out.figures("pairing", &snapshot.pairing.list())?;
         out.state("link_quality", "How good the link is", &Quality::ALL.map(word), &word(snapshot.quality))?;
         if let Some(path) = &self.view.path {
             out.path(path)?;
@@ -253,6 +254,7 @@ mod tests {
             ("incoming", snapshot.incoming.list()),
             ("link", snapshot.link.list()),
             ("watchdog", snapshot.watchdog.list()),
+            ("pairing", snapshot.pairing.list()),
         ];
         for (group, list) in groups {
             assert!(!list.is_empty());

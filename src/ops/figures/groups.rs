@@ -226,6 +226,24 @@ figures! {
     }
 }
 
+figures! {
+    /// What comes of pairing, see [`crate::signaling::pair`].
+    PairingFigures, PairingValues {
+        /// Codes shown.
+        Counter codes,
+        /// Exchanges begun by somebody.
+        Counter exchanges,
+        /// Codes burnt: one was tried, and nobody was paired by it.
+        Counter burnt_codes,
+        /// Connections that came to nothing before a code was tried: malformed, too many, too slow, or none is shown.
+        Counter refused,
+        /// Exchanges by which a far end was pinned.
+        Counter completed,
+        /// 1 while no code is shown because too many were burnt.
+        Gauge paused,
+    }
+}
+
 /// Why pictures are encoded in the size that they have. The figure `size_reason` holds its code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

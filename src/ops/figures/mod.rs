@@ -5,8 +5,8 @@ mod rates;
 mod snapshot;
 
 pub use groups::{
-    Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, SizeReason, WatchdogFigures,
-    WatchdogValues,
+    Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, PairingFigures, PairingValues,
+    SizeReason, WatchdogFigures, WatchdogValues,
 };
 pub use rates::HISTORY;
 pub use snapshot::{Minute, Sample, Snapshot};
@@ -34,6 +34,8 @@ pub struct Figures {
     pub link: LinkFigures,
     /// What the watchdog did.
     pub watchdog: WatchdogFigures,
+    /// What comes of pairing.
+    pub pairing: PairingFigures,
     /// What the watchdog looks at.
     pub pulse: Pulse,
     /// Capture → presented here, of the far end's pictures: the product's own latency figure.
@@ -97,6 +99,7 @@ impl Figures {
             incoming: Incoming::default(),
             link: LinkFigures::default(),
             watchdog: WatchdogFigures::default(),
+            pairing: PairingFigures::default(),
             pulse: Pulse::default(),
             latency: Latencies::default(),
             capture_time: Latencies::default(),
@@ -215,6 +218,7 @@ impl Figures {
             incoming: self.incoming.values(),
             link: self.link.values(),
             watchdog: self.watchdog.values(),
+            pairing: self.pairing.values(),
             now: sample,
             minute,
             quality,

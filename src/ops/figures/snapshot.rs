@@ -1,6 +1,6 @@
 //! The figures at one moment, for those who show them.
 
-use super::groups::{IncomingValues, LinkValues, OutgoingValues, WatchdogValues};
+use super::groups::{IncomingValues, LinkValues, OutgoingValues, PairingValues, WatchdogValues};
 use crate::ops::Quality;
 use crate::ops::measure::Latency;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub link: LinkValues,
     /// What the watchdog did.
     pub watchdog: WatchdogValues,
+    /// What comes of pairing.
+    pub pairing: PairingValues,
     /// Rates of the last second.
     pub now: Sample,
     /// What happened in the last minute.

@@ -1,0 +1,220 @@
+//! `screen-portal pair`, `unpair`: two portals come to know each other, or forget each other, from the command line.
+
+use super::{Exit, Failure};
+use crate::config::{Config, Loaded, Sources, paired};
+use crate::ops::{Figures, say};
+use crate::pairing::attempts::Showing;
+use crate::pairing::{Code, Fingerprint, Identity, Paired};
+use crate::portal::pairing::{code_shown_here, own, store};
+use crate::signaling::pair::{self, Host, Listening};
+use clap::Args;
+use serde_json::json;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// How often it is looked whether the portal that runs here has been paired.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// `screen-portal pair`.
+#[derive(Clone, Debug, Args)]
+pub struct Pair {
+    /// The code that the other portal shows, such as 47-harbor-orbit. Without: show one here, and wait
+    #[arg(value_name = "CODE")]
+    code: Option<String>,
+    /// Where the other portal listens
+    #[arg(long, value_name = "HOST:PORT", requires = "code")]
+    address: Option<String>,
+    /// Give up after so long
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// Say what happens as JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn failed(problem: impl ToString) -> Failure {
+    (Exit::Pairing, problem.to_string())
+}
+
+/// Runs the command.
+pub fn run(pair: &Pair, loaded: &Loaded) -> Result<Exit, Failure> {
+    if let Some(far_end) = loaded.config.pairing.far_end {
+        let remedy = match loaded.is_paired_here() {
+            true => "run `screen-portal unpair` first, if it is to be paired anew",
+            false => "its configuration says so (pairing.far_end): take it out there first, if it is to be paired anew",
+        };
+        return Err(failed(format!(
+            "this portal is paired already, with {}; {remedy}",
+            name(&loaded.config.pairing.site, far_end)
+        )));
+    }
+    if let Some(damaged) = &loaded.damaged_pairing {
+        say(format_args!("An earlier pairing is replaced, for it cannot be read: {damaged}"));
+    }
+    act_as_owner(&loaded.config.data.folder)?;
+    let identity = Identity::load_or_create(&loaded.config.data.folder);
+    let identity = identity.map_err(|error| (Exit::Identity, error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| failed(format!("no thread for the network: {error}")))?;
+    let limit = Duration::from_secs(pair.seconds.unwrap_or(86_400 * 365));
+    let pairing = async {
+        match &pair.code {
+            Some(code) => enter(pair, code, &loaded.config, &identity).await,
+            None => show(pair, loaded, &identity).await,
+        }
+    };
+    let late = || failed(format!("nobody came within {} s", limit.as_secs()));
+    let done = runtime.block_on(async { tokio::time::timeout(limit, pairing).await.unwrap_or_else(|_| Err(late())) });
+    end(runtime);
+    done.map(|()| Exit::Success)
+}
+
+/// What still waits for a slow name server is left behind.
+fn end(runtime: Runtime) {
+    runtime.shutdown_background();
+}
+
+/// The other end shows the code.
+async fn enter(pair: &Pair, code: &str, config: &Config, identity: &Identity) -> Result<(), Failure> {
+    let code: Code = code.parse().map_err(|error: crate::pairing::NotACode| (Exit::Usage, error.to_string()))?;
+    let Some(address) = pair.address.clone() else {
+        return Err((Exit::Usage, "where is the other portal? Say --address HOST:PORT".into()));
+    };
+    let listening = config.signaling.listen_address().and_then(|listen| listen.parse().ok());
+    let own = own(config, identity, listening.filter(|it: &std::net::SocketAddr| it.port() > 0));
+    let store = store(&config.data.folder, Some(address.clone()));
+    let far = pair::dial(&address, &code, own, &*store).await.map_err(|error| failed(format!("{address}: {error}")))?;
+    tell_paired(pair.json, &far);
+    Ok(())
+}
+
+/// The code is shown here: by this command, or by the portal that runs here.
+async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), Failure> {
+    let config = &loaded.config;
+    let Some(listen) = config.signaling.listen_address() else {
+        return Err((
+            Exit::Configuration,
+            "this portal does not listen ([signaling] listen is empty): enter the other one's code here".into(),
+        ));
+    };
+    let folder = &config.data.folder;
+    let (listening, address) = match Listening::bind(listen) {
+        Ok(bound) => bound,
+        Err(_) if code_shown_here(folder).is_some() => return follow(pair, &loaded.sources, folder).await,
+        Err(error) => return Err((Exit::Port, error.to_string())),
+    };
+    let (showing, mut shown) = watch::channel(None);
+    let host = Host {
+        own: own(config, identity, Some(address)),
+        store: store(folder, None),
+        figures: Arc::new(Figures::default()),
+        showing,
+    };
+    let (json, site) = (pair.json, config.site.name.clone());
+    let words = tokio::spawn(async move {
+        while shown.changed().await.is_ok() {
+            match *shown.borrow_and_update() {
+                Some(Showing::Code(code, until)) => {
+                    let left = until.saturating_duration_since(Instant::now()).as_secs();
+                    tell_code(json, &site, &code, left, address.port());
+                }
+                Some(Showing::Paused(until)) => {
+                    let left = until.saturating_duration_since(Instant::now()).as_secs();
+                    match json {
+                        true => say(json!({ "event": "paused", "seconds": left })),
+                        false => say(format_args!("Too many wrong codes were tried. The next code comes in {left} s.")),
+                    }
+                }
+                None => {}
+            }
+        }
+    });
+    let far = listening.run(host).await;
+    let _ = words.await;
+    tell_paired(pair.json, &far);
+    Ok(())
+}
+
+/// A portal that runs here, with the same data, shows the code itself.
+async fn follow(pair: &Pair, sources: &Sources, folder: &Path) -> Result<(), Failure> {
+    let mut told = None;
+    loop {
+        if let Ok(loaded) = Config::load(sources)
+            && let Some(far_end) = loaded.config.pairing.far_end
+        {
+            match pair.json {
+                true => say(json!({ "event": "paired", "far_end": far_end, "site": loaded.config.pairing.site })),
+                false => say(format_args!("Paired with {}", name(&loaded.config.pairing.site, far_end))),
+            }
+            return Ok(());
+        }
+        if let Some((code, left)) = code_shown_here(folder)
+            && told != Some(code)
+        {
+            tell_code(pair.json, "The portal that runs here", &code, left, 0);
+            told = Some(code);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn tell_code(json: bool, site: &str, code: &Code, left_s: u64, port: u16) {
+    if json {
+        return say(json!({ "event": "code", "code": code.to_string(), "seconds": left_s, "port": port }));
+    }
+    say(format_args!("{site} shows the code  {code}"));
+    say(format_args!("At the other portal: screen-portal pair {code}"));
+    say(format_args!("It counts for {} minutes and one try. Waiting.", left_s.div_ceil(60)));
+}
+
+fn tell_paired(json: bool, far: &Paired) {
+    if json {
+        return say(json!({ "event": "paired", "far_end": far.far_end, "site": far.site, "words": far.words }));
+    }
+    say(format_args!("Paired with {}", name(&far.site, far.far_end)));
+    say(format_args!("The other one must say the same words: {}", far.words));
+}
+
+fn name(site: &str, far_end: Fingerprint) -> String {
+    if site.is_empty() { far_end.to_string() } else { format!("{site} ({far_end})") }
+}
+
+/// `screen-portal unpair`: whoever is not paired is unpaired, so that scripts need not ask first.
+pub fn unpair(loaded: &Loaded) -> Result<Exit, Failure> {
+    let folder = &loaded.config.data.folder;
+    act_as_owner(folder)?;
+    let removed =
+        paired::remove(folder).map_err(|error| failed(format!("{}: {error}", paired::path(folder).display())))?;
+    match (loaded.config.pairing.far_end, loaded.is_paired_here()) {
+        (Some(far_end), false) => Err(failed(format!(
+            "the configuration itself pairs this portal, with {far_end}: take pairing.far_end out of it"
+        ))),
+        (Some(far_end), true) => {
+            say(format_args!("Not paired any more with {}", name(&loaded.config.pairing.site, far_end)));
+            Ok(Exit::Success)
+        }
+        (None, _) => {
+            say(if removed { "What was left of a pairing is gone" } else { "This portal is not paired" });
+            Ok(Exit::Success)
+        }
+    }
+}
+
+/// Who is root on a machine whose portal runs as another user becomes that user: what is stored must be his, or the portal could not read it.
+fn act_as_owner(folder: &Path) -> Result<(), Failure> {
+    // SAFETY: asks for a number.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let Some(owner) = std::fs::metadata(folder).ok().filter(|folder| is_root && folder.uid() != 0) else {
+        return Ok(());
+    };
+    // SAFETY: no pointers but an empty list; there are no other threads yet that would keep their rights.
+    let done = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(owner.gid()) == 0 && libc::setuid(owner.uid()) == 0
+    };
+    let problem = || format!("cannot act for the user of {}: {}", folder.display(), std::io::Error::last_os_error());
+    if done { Ok(()) } else { Err(failed(problem())) }
+}

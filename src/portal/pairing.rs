@@ -1,0 +1,162 @@
+//! A portal that is not paired waits for somebody with its code; what both agree on is stored, and the portal begins again with it.
+
+use super::keeper::Order;
+use crate::config::{Config, paired};
+use crate::ops::Figures;
+use crate::pairing::attempts::Showing;
+use crate::pairing::{self, Code, Identity, Own, Way};
+use crate::signaling::pair::{self, Host, Listening, Store};
+use crate::{files, link};
+use crossbeam_channel::Sender;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// A port that is taken is tried again so often: who has it may be a command that pairs.
+const BIND_AGAIN: Duration = Duration::from_secs(10);
+
+/// In the data folder, for this user's eyes only: the code that is shown, for `screen-portal pair` on a machine whose portal has no screen.
+const CODE_FILE: &str = "pairing-code";
+
+/// What the other end is to know of this portal, which listens for signalling at `listening`, if it does.
+pub(crate) fn own(config: &Config, identity: &Identity, listening: Option<SocketAddr>) -> Own {
+    let ways = listening.map(|address| {
+        let addresses = match address.ip() {
+            ip if ip.is_unspecified() => link::own_addresses(&config.link),
+            ip => vec![ip],
+        };
+        Way::Direct { addresses, port: address.port() }
+    });
+    Own { identity: identity.clone(), site: config.site.name.clone(), ways: ways.into_iter().collect() }
+}
+
+/// Stores what was agreed on. `address`: where the other end was dialled, in the words of whoever did.
+pub(crate) fn store(folder: &Path, address: Option<String>) -> Box<Store> {
+    let folder = folder.to_owned();
+    Box::new(move |far, met_at| {
+        let mut addresses: Vec<String> = address.iter().cloned().collect();
+        for found in pair::addresses(far, met_at) {
+            let found = found.to_string();
+            if !addresses.contains(&found) && addresses.len() < pairing::MOST_ADDRESSES {
+                addresses.push(found);
+            }
+        }
+        paired::save(&folder, &pairing::Config { far_end: Some(far.far_end), site: far.site.clone(), addresses })
+    })
+}
+
+/// Where the far end may be, as far as the configuration knows.
+pub(super) fn known_addresses(config: &Config) -> Vec<String> {
+    let mut addresses: Vec<String> = config.signaling.dial_address().into_iter().collect();
+    addresses.extend(
+        config.pairing.addresses.iter().filter(|it| Some(*it) != config.signaling.dial_address().as_ref()).cloned(),
+    );
+    addresses
+}
+
+/// Waits for somebody with the code, for as long as the runtime lives. `orders`: whoever sees that the configuration has changed.
+pub(super) async fn wait(config: Config, identity: Identity, figures: Arc<Figures>, orders: Sender<Order>) {
+    let Some(listen) = config.signaling.listen_address() else {
+        tracing::info!("nobody can pair with this portal, for it does not listen: run `screen-portal pair CODE` here");
+        return;
+    };
+    let mut said = false;
+    let (listening, address) = loop {
+        match Listening::bind(listen) {
+            Ok(bound) => break bound,
+            Err(error) if !said => tracing::warn!("no pairing code is shown: {error}"),
+            Err(_) => {}
+        }
+        said = true;
+        tokio::time::sleep(BIND_AGAIN).await;
+    };
+    let folder = config.data.folder.clone();
+    let (showing, shown) = watch::channel(None);
+    tokio::spawn(tell(shown, folder.clone()));
+    let host = Host { own: own(&config, &identity, Some(address)), store: store(&folder, None), figures, showing };
+    tracing::info!(%address, "not paired: waiting for another portal with the code that is shown here");
+    listening.run(host).await;
+    // Full: the file is looked at twice a second anyway.
+    let _ = orders.try_send(Order::Reload);
+}
+
+/// Puts each code where `screen-portal pair` finds it.
+async fn tell(mut shown: watch::Receiver<Option<Showing>>, folder: PathBuf) {
+    loop {
+        let showing = *shown.borrow_and_update();
+        let folder = folder.clone();
+        let write = tokio::task::spawn_blocking(move || match showing {
+            Some(Showing::Code(code, until)) => write_code(&folder, &code, until),
+            _ => remove_code(&folder),
+        });
+        if let Ok(Err(error)) = write.await {
+            tracing::warn!("the pairing code cannot be kept for `screen-portal pair` on this machine: {error}");
+        }
+        if shown.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn write_code(folder: &Path, code: &Code, until: Instant) -> std::io::Result<()> {
+    let left = until.saturating_duration_since(Instant::now());
+    let until = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + left;
+    files::replace(&folder.join(CODE_FILE), format!("{code}\n{}\n", until.as_secs()).as_bytes(), 0o600)
+}
+
+fn remove_code(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(folder.join(CODE_FILE)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// The code that a portal that runs here shows now, and for how many seconds more.
+pub(crate) fn code_shown_here(folder: &Path) -> Option<(Code, u64)> {
+    let text = std::fs::read_to_string(folder.join(CODE_FILE)).ok()?;
+    let (code, until) = text.split_once('\n')?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let left = until.trim().parse::<u64>().ok()?.checked_sub(now).filter(|left| (1..=3600).contains(left))?;
+    Some((code.parse().ok()?, left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairing::{Fingerprint, Paired};
+
+    #[test]
+    fn the_code_is_found_by_this_user_while_it_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(code_shown_here(folder.path()).is_none());
+        let code = Code::random();
+        write_code(folder.path(), &code, Instant::now() + Duration::from_secs(100)).unwrap();
+        assert!(
+            code_shown_here(folder.path()).is_some_and(|(found, left)| found == code && (98..=100).contains(&left))
+        );
+        write_code(folder.path(), &code, Instant::now()).unwrap();
+        assert!(code_shown_here(folder.path()).is_none());
+        remove_code(folder.path()).unwrap();
+        remove_code(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_stored_begins_with_where_it_was_met() {
+        let folder = tempfile::tempdir().unwrap();
+        let ways =
+            vec![Way::Other, Way::Direct { addresses: vec![[192, 0, 2, 1].into(), [192, 0, 2, 2].into()], port: 7413 }];
+        let far = Paired { far_end: Fingerprint::of(b"x"), site: "There".into(), ways, words: "a b c".into() };
+        let stored = |address: Option<&str>, met: Option<[u8; 4]>| {
+            store(folder.path(), address.map(Into::into))(&far, met.map(Into::into)).unwrap();
+            let text = std::fs::read_to_string(paired::path(folder.path())).unwrap();
+            toml::from_str::<toml::Table>(&text).unwrap()["pairing"]["addresses"].as_array().unwrap().len()
+        };
+        assert_eq!(stored(None, None), 2);
+        assert_eq!(stored(None, Some([192, 0, 2, 2])), 2);
+        assert_eq!(stored(Some("there.local:7413"), Some([198, 51, 100, 3])), 4);
+        let text = std::fs::read_to_string(paired::path(folder.path())).unwrap();
+        assert!(text.contains("[\"there.local:7413\", \"198.51.100.3:7413\", \"192.0.2.1:7413\""), "{text}");
+    }
+}

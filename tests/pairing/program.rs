@@ -1,0 +1,147 @@
+//! A portal as a program, without a window, that nobody has paired yet.
+
+use screen_portal::ops::{LinkState, Slate, Snapshot, View};
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines};
+use std::net::TcpListener;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Held by each test that starts portals: what they measure, they would disturb in each other.
+pub static ALONE: Mutex<()> = Mutex::new(());
+
+#[derive(Debug, Deserialize)]
+pub struct Status {
+    pub view: View,
+    pub figures: Snapshot,
+}
+
+/// Where one portal is, running or not.
+pub struct Place {
+    folder: tempfile::TempDir,
+    site: &'static str,
+    pub listen: String,
+    status: String,
+}
+
+/// A portal that runs until this is dropped.
+pub struct Program {
+    process: Child,
+    status: String,
+}
+
+/// A command that talks JSON, until this is dropped.
+pub struct Talking {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// Two ports nobody listens on.
+fn ports() -> [String; 2] {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().to_string())
+}
+
+impl Place {
+    pub fn new(site: &'static str) -> Self {
+        let [listen, status] = ports();
+        Self { folder: tempfile::tempdir().unwrap(), site, listen, status }
+    }
+
+    fn program(&self, arguments: &[&str]) -> Command {
+        let folder = self.folder.path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_screen-portal"));
+        command.env_clear().env("HOME", folder).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(folder);
+        command.args(arguments).args(["--listen", &self.listen, "--site", self.site, "--set", "link.loopback=true"]);
+        command.arg("--data").arg(folder).stdin(Stdio::null());
+        command
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        self.program(arguments).output().unwrap()
+    }
+
+    pub fn start(&self) -> Program {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let mut command =
+            self.program(&["run", "--headless", "--source", "scene", "--size", "320x180", "--status", &self.status]);
+        let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Program { process, status: format!("http://{}/status", self.status) }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// What `screen-portal pair` prints first.
+    pub fn shown_code(&self) -> String {
+        pair(self, &["pair", "--json"]).next("code")["code"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Program {
+    pub fn status(&self) -> Option<Status> {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build().new_agent();
+        agent.get(&self.status).call().ok()?.body_mut().read_json().ok()
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.status().is_some_and(|it| it.view.slate == Slate::Hidden && it.view.link == LinkState::Live)
+    }
+
+    pub fn is_unpaired(&self) -> bool {
+        self.status().is_some_and(|it| it.view.slate == Slate::NotPaired)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts a command that pairs and prints JSON.
+pub fn pair(place: &Place, arguments: &[&str]) -> Talking {
+    // The portal that is to answer may just be starting.
+    for _ in 0..50 {
+        let mut process = place.program(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        std::thread::sleep(Duration::from_millis(200));
+        if process.try_wait().unwrap().is_none() {
+            return Talking { process, lines };
+        }
+    }
+    panic!("{arguments:?} ends at once");
+}
+
+impl Talking {
+    pub fn next(&mut self, event: &str) -> serde_json::Value {
+        let line = self.lines.next().unwrap_or_else(|| panic!("it ended without `{event}`")).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["event"], event, "{line}");
+        value
+    }
+
+    pub fn end(mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits until it holds.
+pub fn within(limit: Duration, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < limit, "not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
