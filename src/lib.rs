@@ -56,6 +56,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod demo;
+pub mod discovery;
 pub mod display;
 pub mod files;
 pub mod hours;

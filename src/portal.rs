@@ -23,6 +23,7 @@
 mod attendance;
 mod board;
 mod candidate;
+pub(crate) mod discovery;
 mod farewell;
 #[cfg(feature = "kiosk")]
 mod glass;
@@ -202,9 +203,11 @@ impl Portal {
         let (far_hours_in, far_hours) = watch::channel(None);
         let (link, signaling) = match far_end {
             Some(far_end) => {
-                let addresses = watch::channel(pairing::known_addresses(config)).1;
+                let (found, addresses) = watch::channel(pairing::known_addresses(config));
                 let signaling =
                     signaling::start_dialling(&config.signaling, &identity, far_end, Arc::clone(&figures), addresses)?;
+                let (port, own) = (signaling.listening_on().map(|it| it.port()), identity.fingerprint());
+                runtime.spawn(discovery::attend(config.clone(), own, far_end, port, board.subscribe(), found));
                 let (outgoing, events, running) = signaling.split();
                 let (on_keyframe, on_target) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
                 let on_decoded = Arc::clone(&encoder_control);

@@ -358,6 +358,31 @@ async fn what_goes_wrong_is_said() {
     assert!(listening.figures.link.rejected_identities.get() > 0);
 }
 
+/// Addresses that others announce, or that are not true any more, keep nobody from the far end: nobody answers, somebody else does, nobody portal-like does.
+#[tokio::test]
+async fn of_several_addresses_the_far_end_s_is_used() {
+    let (smaller, larger) = identities();
+    let liar = portal(&Identity::make().unwrap(), smaller.fingerprint(), "127.0.0.1:0", "");
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let far_end = portal(&larger, smaller.fingerprint(), "127.0.0.1:0", "");
+    let wrong = [free_port().to_string(), liar.address(), mute.local_addr().unwrap().to_string()];
+    let (tell, addresses) = tokio::sync::watch::channel(wrong.to_vec());
+    let config = Config { listen: String::new(), dial: wrong[0].clone() };
+    let figures = Arc::new(Figures::default());
+    let signaling =
+        signaling::start_dialling(&config, &smaller, larger.fingerprint(), figures.clone(), addresses).unwrap();
+    let mut dialling = Portal { signaling, figures };
+    let Event::Unreachable { reason } = dialling.event().await else { panic!() };
+    assert!(reason.contains(&liar.address()) && reason.contains("not the pinned far end's"), "{reason}");
+    // It is found.
+    let told = Instant::now();
+    tell.send_modify(|addresses| addresses.push(far_end.address()));
+    dialling.up().await;
+    // A round with somebody who says nothing takes 3 s.
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+    assert!(dialling.figures.link.rejected_identities.get() > 0);
+}
+
 /// Every example of the documentation is what it says it is.
 #[test]
 fn the_documented_examples_are_real() {

@@ -215,7 +215,7 @@ fn port(address: Option<&str>, flag: &str) -> Finding {
 }
 
 fn far_end(config: &Config, identity: Option<Identity>) -> Finding {
-    let Some(address) = config.signaling.dial_address() else {
+    let Some(address) = config.signaling.dial_address().or_else(|| config.pairing.addresses.first().cloned()) else {
         return Skipped("its address is not known here: it is to dial us".into());
     };
     let (Some(far_end), Some(identity)) = (config.pairing.far_end, identity) else {

@@ -4,6 +4,7 @@
 //! configuration file, so that scripts and test rigs can drive a portal without writing files.
 
 pub(crate) mod check;
+mod discover;
 mod exit;
 mod page;
 mod pair;
@@ -55,6 +56,8 @@ enum Command {
     Pair(pair::Pair),
     /// Forget the other portal, if it was paired by a code
     Unpair,
+    /// List the portals in the local network
+    Discover(discover::Discover),
     /// Collect what support needs in one text file: versions, configuration without secrets, state, figures and recent log (of the
     /// configured file, or else the journal)
     Report {
@@ -107,7 +110,7 @@ impl Cli {
             _ => {}
         }
         let mut loaded = self.load()?;
-        if let Some(Command::Report { .. } | Command::Pair(_) | Command::Unpair) = self.command {
+        if let Some(Command::Report { .. } | Command::Pair(_) | Command::Unpair | Command::Discover(_)) = self.command {
             of_service(&mut loaded);
         }
         let Loaded { config, file, .. } = &loaded;
@@ -141,6 +144,7 @@ impl Cli {
                 Ok(Exit::Success)
             }
             Command::Pair(pair) => pair::run(&pair, &loaded),
+            Command::Discover(discover) => discover::run(&discover, &loaded),
             Command::Unpair => pair::unpair(&loaded),
             Command::Report { out } => report::run(config, file.as_deref(), &out),
             Command::Demo { seconds, out } => {
@@ -245,6 +249,7 @@ mod tests {
                 &["--address", "--json", "--data", "--site", "--listen"],
                 &["--fps", "--windowed", "--far-end"],
             ),
+            (&["discover"], &["--seconds", "--json", "--data"], &["--fps", "--listen"]),
             (&["unpair"], &["--data", "--config"], &["--fps", "--listen"]),
             (&["report"], &["--out", "--data", "--status"], &["--fps", "--windowed"]),
             (&["cameras"], &[], &["--fps", "--data", "--config"]),

@@ -1,10 +1,11 @@
 //! `screen-portal pair`, `unpair`: two portals come to know each other, or forget each other, from the command line.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, discover};
 use crate::config::{Config, Loaded, Sources, paired};
 use crate::ops::{Figures, say};
 use crate::pairing::attempts::Showing;
 use crate::pairing::{Code, Fingerprint, Identity, Paired};
+use crate::portal::discovery::announce;
 use crate::portal::pairing::{code_shown_here, own, store};
 use crate::signaling::pair::{self, Host, Listening};
 use clap::Args;
@@ -19,13 +20,16 @@ use tokio::sync::watch;
 /// How often it is looked whether the portal that runs here has been paired.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How long somebody who shows a code is looked for in the local network.
+const FIND: Duration = Duration::from_secs(5);
+
 /// `screen-portal pair`.
 #[derive(Clone, Debug, Args)]
 pub struct Pair {
     /// The code that the other portal shows, such as 47-harbor-orbit. Without: show one here, and wait
     #[arg(value_name = "CODE")]
     code: Option<String>,
-    /// Where the other portal listens
+    /// Where the other portal listens. Without: it is looked for in the local network
     #[arg(long, value_name = "HOST:PORT", requires = "code")]
     address: Option<String>,
     /// Give up after so long
@@ -81,8 +85,9 @@ fn end(runtime: Runtime) {
 /// The other end shows the code.
 async fn enter(pair: &Pair, code: &str, config: &Config, identity: &Identity) -> Result<(), Failure> {
     let code: Code = code.parse().map_err(|error: crate::pairing::NotACode| (Exit::Usage, error.to_string()))?;
-    let Some(address) = pair.address.clone() else {
-        return Err((Exit::Usage, "where is the other portal? Say --address HOST:PORT".into()));
+    let address = match &pair.address {
+        Some(address) => address.clone(),
+        None => find(identity).await?,
     };
     let listening = config.signaling.listen_address().and_then(|listen| listen.parse().ok());
     let own = own(config, identity, listening.filter(|it: &std::net::SocketAddr| it.port() > 0));
@@ -90,6 +95,20 @@ async fn enter(pair: &Pair, code: &str, config: &Config, identity: &Identity) ->
     let far = pair::dial(&address, &code, own, &*store).await.map_err(|error| failed(format!("{address}: {error}")))?;
     tell_paired(pair.json, &far);
     Ok(())
+}
+
+/// Who waits in this network, if it is one. A code is not tried on several: each would have a guess.
+async fn find(identity: &Identity) -> Result<String, Failure> {
+    let found = discover::look(identity, FIND, |neighbour| neighbour.waits).await?;
+    let waiting: Vec<_> = found.iter().filter(|neighbour| neighbour.waits).collect();
+    match waiting[..] {
+        [one] => one.addresses.first().map(ToString::to_string).ok_or_else(|| failed("it has no address")),
+        [] => Err(failed("no portal in this network shows a code: say --address HOST:PORT")),
+        [..] => {
+            let list: Vec<_> = waiting.iter().map(ToString::to_string).collect();
+            Err(failed(format!("several portals show a code: say which one by --address\n  {}", list.join("\n  "))))
+        }
+    }
 }
 
 /// The code is shown here: by this command, or by the portal that runs here.
@@ -107,6 +126,7 @@ async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), F
         Err(_) if code_shown_here(folder).is_some() => return follow(pair, &loaded.sources, folder).await,
         Err(error) => return Err((Exit::Port, error.to_string())),
     };
+    let _announced = announce(config, identity.fingerprint(), Some(address.port()), true);
     let (showing, mut shown) = watch::channel(None);
     let host = Host {
         own: own(config, identity, Some(address)),

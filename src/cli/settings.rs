@@ -91,10 +91,11 @@ pub struct Settings {
 }
 
 /// For each command that does not take all flags, those that do something there.
-const TAKES: [(&str, &[&str]); 6] = [
+const TAKES: [(&str, &[&str]); 7] = [
     ("cameras", &[]),
     ("identity", &["config", "set", "data"]),
     ("pair", &["config", "set", "data", "site", "listen"]),
+    ("discover", &["config", "set", "data"]),
     ("unpair", &["config", "set", "data"]),
     ("report", &["config", "set", "data", "status"]),
     ("service", &[]),

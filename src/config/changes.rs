@@ -47,7 +47,7 @@ impl Change {
             _ if AT_NEXT_START.contains(&(section, key)) => Effect::NextStart,
             "site" | "source" | "privacy" | "encode" | "display" | "hours" | "operator" => Effect::Now,
             "log" if key == "level" => Effect::Now,
-            "link" | "signaling" | "pairing" => Effect::Again,
+            "link" | "signaling" | "pairing" | "discovery" => Effect::Again,
             // Sockets and folders that are in use, and whatever else there may come to be.
             _ => Effect::NextStart,
         }
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_changes_needs_what() {
         type Case = (fn(&mut Config), &'static str, Effect);
-        let table: [Case; 24] = [
+        let table: [Case; 25] = [
             (|c| c.site.name = "Harbour".into(), "site.name", Effect::Now),
             (|c| c.source.fps = 25, "source.fps", Effect::Now),
             (|c| c.privacy.covered_lens = false, "privacy.covered_lens", Effect::Now),
@@ -120,6 +120,7 @@ mod tests {
             (|c| c.signaling.dial = "there:1".into(), "signaling.dial", Effect::Again),
             (|c| c.signaling.listen = String::new(), "signaling.listen", Effect::Again),
             (|c| c.pairing.far_end = Some(Fingerprint::of(b"x")), "pairing.far_end", Effect::Again),
+            (|c| c.discovery.enabled = false, "discovery.enabled", Effect::Again),
             (|c| c.status.enabled = false, "status.enabled", Effect::NextStart),
             (|c| c.status.listen.set_port(1), "status.listen", Effect::NextStart),
             (|c| c.data.folder = "/data".into(), "data.folder", Effect::NextStart),

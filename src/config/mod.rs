@@ -3,8 +3,9 @@
 //! Each room has its own section, with its defaults and its checks; [`Config`] puts them together. Values come, each
 //! overriding the one before, from the built-in defaults, `portal.toml`, what was set at the kiosk ([`settings`]),
 //! environment variables `SCREEN_PORTAL_<SECTION>_<KEY>`, and flags of the command line; see [`Config::load`]. With whom
-//! it was paired by a code is kept apart ([`paired`]). Nothing is guessed and nothing passed over: what is unknown or out of range is an error that names the key, where it stands,
-//! and what is allowed. `config/portal.toml` is the reference of every key.
+//! it was paired by a code is kept apart ([`paired`]). Nothing is guessed and nothing passed over: what is unknown or
+//! out of range is an error that names the key, where it stands, and what is allowed. `config/portal.toml` is the
+//! reference of every key.
 
 mod changes;
 mod error;
@@ -22,7 +23,7 @@ pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
 pub use secrets::Secrets;
 pub use sections::{Data, Log, LogFormat, Privacy, Site};
 
-use crate::{capture, codec::encode, display, hours, link, operator, pairing, signaling, web};
+use crate::{capture, codec::encode, discovery, display, hours, link, operator, pairing, signaling, web};
 use serde::{Deserialize, Serialize};
 
 /// A value that the configuration cannot have.
@@ -77,6 +78,8 @@ sections! {
     link: link::Config,
     /// How the two portals find each other.
     signaling: signaling::Config,
+    /// Being found, and finding others, in the local network.
+    discovery: discovery::Config,
     /// Whom this portal is paired with.
     pairing: pairing::Config,
     /// What is not to be seen.

@@ -1,5 +1,6 @@
 //! A portal that is not paired waits for somebody with its code; what both agree on is stored, and the portal begins again with it.
 
+use super::discovery;
 use super::keeper::Order;
 use crate::config::{Config, paired};
 use crate::ops::Figures;
@@ -75,6 +76,7 @@ pub(super) async fn wait(config: Config, identity: Identity, figures: Arc<Figure
     let folder = config.data.folder.clone();
     let (showing, shown) = watch::channel(None);
     tokio::spawn(tell(shown, folder.clone()));
+    let _announced = discovery::announce(&config, identity.fingerprint(), Some(address.port()), true);
     let host = Host { own: own(&config, &identity, Some(address)), store: store(&folder, None), figures, showing };
     tracing::info!(%address, "not paired: waiting for another portal with the code that is shown here");
     listening.run(host).await;

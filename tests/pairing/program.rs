@@ -24,12 +24,15 @@ pub struct Place {
     site: &'static str,
     pub listen: String,
     status: String,
+    /// The network namespace that it is in.
+    namespace: Option<&'static str>,
 }
 
 /// A portal that runs until this is dropped.
 pub struct Program {
     process: Child,
     status: String,
+    namespace: Option<&'static str>,
 }
 
 /// A command that talks JSON, until this is dropped.
@@ -47,13 +50,28 @@ fn ports() -> [String; 2] {
 impl Place {
     pub fn new(site: &'static str) -> Self {
         let [listen, status] = ports();
-        Self { folder: tempfile::tempdir().unwrap(), site, listen, status }
+        Self { folder: tempfile::tempdir().unwrap(), site, listen, status, namespace: None }
+    }
+
+    /// In a network namespace, on the usual ports.
+    pub fn inside(site: &'static str, namespace: &'static str) -> Self {
+        let (listen, status) = ("0.0.0.0:7413".to_owned(), "127.0.0.1:7414".to_owned());
+        Self { listen, status, namespace: Some(namespace), ..Self::new(site) }
     }
 
     fn program(&self, arguments: &[&str]) -> Command {
         let folder = self.folder.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_screen-portal"));
-        command.env_clear().env("HOME", folder).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(folder);
+        let program = env!("CARGO_BIN_EXE_screen-portal");
+        let mut command = Command::new(if self.namespace.is_some() { "ip" } else { program });
+        if let Some(namespace) = self.namespace {
+            command.args(["netns", "exec", namespace, program]);
+        }
+        command.env_clear();
+        if self.namespace.is_none() {
+            // Tests that run at once would find each other.
+            command.env("SCREEN_PORTAL_DISCOVERY_ENABLED", "false");
+        }
+        command.env("HOME", folder).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(folder);
         command.args(arguments).args(["--listen", &self.listen, "--site", self.site, "--set", "link.loopback=true"]);
         command.arg("--data").arg(folder).stdin(Stdio::null());
         command
@@ -68,11 +86,20 @@ impl Place {
         let mut command =
             self.program(&["run", "--headless", "--source", "scene", "--size", "320x180", "--status", &self.status]);
         let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Program { process, status: format!("http://{}/status", self.status) }
+        Program { process, status: format!("http://{}/status", self.status), namespace: self.namespace }
     }
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Takes the far end's addresses out of what pairing stored.
+    pub fn forget_addresses(&self) {
+        let path = self.folder.path().join("paired.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let kept: Vec<_> = text.lines().filter(|line| !line.starts_with("addresses")).collect();
+        assert!(kept.len() < text.lines().count(), "{text}");
+        std::fs::write(&path, kept.join("\n")).unwrap();
     }
 
     /// What `screen-portal pair` prints first.
@@ -83,6 +110,19 @@ impl Place {
 
 impl Program {
     pub fn status(&self) -> Option<Status> {
+        let Some(namespace) = self.namespace else { return self.ask() };
+        std::thread::scope(|scope| {
+            let ask = || {
+                let file = File::open(format!("/run/netns/{namespace}")).ok()?;
+                // SAFETY: the descriptor is open, and only this thread, which is about to end, changes its namespace.
+                let moved = unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&file), libc::CLONE_NEWNET) };
+                if moved == 0 { self.ask() } else { None }
+            };
+            scope.spawn(ask).join().unwrap()
+        })
+    }
+
+    fn ask(&self) -> Option<Status> {
         let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build().new_agent();
         agent.get(&self.status).call().ok()?.body_mut().read_json().ok()
     }

@@ -1,0 +1,137 @@
+//! A portal in its local network: it is announced there, and looks for its far end as long as that is not connected.
+
+use super::pairing::known_addresses;
+use crate::config::Config;
+use crate::discovery::{Announcement, Discovery, Neighbour, ShortId};
+use crate::ops::{LinkState, View};
+use crate::pairing::Fingerprint;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Without a network there is nothing to be announced in; it is tried again so often.
+const AGAIN: Duration = Duration::from_secs(30);
+/// More addresses are not dialled, whoever announces them.
+const MOST_ADDRESSES: usize = 16;
+
+/// Announces this portal, if it may be. What is returned ends it when it is dropped.
+pub(crate) fn announce(config: &Config, own: Fingerprint, port: Option<u16>, waits: bool) -> Option<Discovery> {
+    let port = port.filter(|_| config.discovery.enabled)?;
+    let announcement = Announcement { site: config.site.name.clone(), id: own.into(), waits, port };
+    let announced = Discovery::start().and_then(|discovery| {
+        discovery.announce(&announcement)?;
+        Ok(discovery)
+    });
+    match announced {
+        Ok(discovery) => Some(discovery),
+        Err(error) => {
+            tracing::warn!("this portal is not announced: {error}");
+            None
+        }
+    }
+}
+
+/// Announces a paired portal and puts the addresses where its far end is found behind those that are configured, for as long as the runtime lives.
+pub(super) async fn attend(
+    config: Config,
+    own: Fingerprint,
+    far_end: Fingerprint,
+    port: Option<u16>,
+    mut view: watch::Receiver<View>,
+    addresses: watch::Sender<Vec<String>>,
+) {
+    if !config.discovery.enabled {
+        return;
+    }
+    let known = known_addresses(&config);
+    let mut said = false;
+    loop {
+        let discovery = match start(&config, own, port) {
+            Ok(discovery) => discovery,
+            Err(error) => {
+                if !said {
+                    tracing::warn!("{error}");
+                }
+                said = true;
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+        };
+        // Until the crate has to be begun anew.
+        loop {
+            if view.wait_for(|view| view.link == LinkState::Signalling).await.is_err() {
+                return;
+            }
+            let (found_in, mut found) = watch::channel(Vec::new());
+            let follow = async {
+                while found.changed().await.is_ok() {
+                    let all = with_found(&known, far_end.into(), &found.borrow_and_update());
+                    addresses.send_if_modified(|before| {
+                        let news = *before != all;
+                        if news && all.len() > known.len() {
+                            tracing::info!(
+                                addresses = all[known.len()..].join(", "),
+                                "the far end may be in this network"
+                            );
+                        }
+                        *before = all;
+                        news
+                    });
+                }
+            };
+            tokio::select! {
+                looked = discovery.look(own.into(), &found_in) => {
+                    if let Err(error) = looked {
+                        tracing::warn!("{error}; searching anew");
+                    }
+                    break;
+                }
+                () = follow => {}
+                connected = view.wait_for(|view| view.link != LinkState::Signalling) => if connected.is_err() {
+                    return;
+                },
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn start(config: &Config, own: Fingerprint, port: Option<u16>) -> Result<Discovery, crate::discovery::Error> {
+    let discovery = Discovery::start()?;
+    if let Some(port) = port {
+        discovery.announce(&Announcement { site: config.site.name.clone(), id: own.into(), waits: false, port })?;
+    }
+    Ok(discovery)
+}
+
+/// What is known, and behind it where somebody claims to be the far end.
+fn with_found(known: &[String], far_end: ShortId, found: &[Neighbour]) -> Vec<String> {
+    let mut all = known.to_vec();
+    let claimed = found.iter().filter(|neighbour| neighbour.id == far_end).flat_map(|neighbour| &neighbour.addresses);
+    for address in claimed.map(ToString::to_string) {
+        if all.len() < MOST_ADDRESSES && !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_claims_to_be_the_far_end_is_dialled_behind_what_is_known() {
+        let (far, other) = (ShortId::from(Fingerprint::of(b"far")), ShortId::from(Fingerprint::of(b"other")));
+        let neighbour = |id, last: u8| Neighbour {
+            site: "There".into(),
+            id,
+            waits: false,
+            addresses: vec![([192, 0, 2, last], 7413).into()],
+        };
+        let known = ["there:7413".to_owned(), "192.0.2.1:7413".to_owned()];
+        let found = [neighbour(far, 1), neighbour(other, 2), neighbour(far, 3)];
+        assert_eq!(with_found(&known, far, &found), ["there:7413", "192.0.2.1:7413", "192.0.2.3:7413"]);
+        let crowd: Vec<_> = (0..100).map(|last| neighbour(far, last)).collect();
+        assert_eq!(with_found(&known, far, &crowd).len(), MOST_ADDRESSES);
+    }
+}

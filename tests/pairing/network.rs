@@ -1,0 +1,88 @@
+//! Two machines in one local network, as network namespaces: nobody types an address.
+
+use crate::program::{self, ALONE, Place};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAMES: [&str; 2] = ["pairing-n", "pairing-s"];
+
+/// Namespaces with a cable between them, as long as it lives.
+struct Cable;
+
+impl Cable {
+    fn plug() -> Result<Self, String> {
+        drop(Cable);
+        let cable = Cable;
+        for name in NAMES {
+            ip(&format!("netns add {name}"))?;
+        }
+        ip(&format!("-n {} link add lan type veth peer name lan netns {}", NAMES[0], NAMES[1]))?;
+        for (name, last) in NAMES.into_iter().zip(1..) {
+            for words in
+                [format!("address add 192.0.2.{last}/24 dev lan"), "link set lo up".into(), "link set lan up".into()]
+            {
+                ip(&format!("-n {name} {words}"))?;
+            }
+            ip(&format!("-n {name} route add 224.0.0.0/4 dev lan"))?;
+        }
+        Ok(cable)
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for name in NAMES {
+            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+fn ip(words: &str) -> Result<(), String> {
+    let output = Command::new("ip").args(words.split_whitespace()).output().map_err(|error| format!("ip: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("ip {words}: {said}")) }
+}
+
+#[test]
+fn without_an_address_two_portals_find_each_other_and_pair_and_meet_again() {
+    let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
+    let _cable = match Cable::plug() {
+        Ok(cable) => cable,
+        Err(reason) => return println!("skipped: no network namespaces: {reason}"),
+    };
+    let places = [Place::inside("North", NAMES[0]), Place::inside("South", NAMES[1])];
+    let running = [places[0].start(), places[1].start()];
+    let code = places[0].shown_code();
+    let found = || {
+        let output = places[1].command(&["discover", "--json", "--seconds", "2"]);
+        let line = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str::<serde_json::Value>(line.trim()).ok()
+    };
+    let looked = Instant::now();
+    let north = loop {
+        assert!(looked.elapsed() < Duration::from_secs(20), "nobody is found");
+        if let Some(found) = found() {
+            break found;
+        }
+    };
+    assert_eq!((&north["site"], &north["waits"]), (&"North".into(), &true.into()), "{north}");
+    assert_eq!(north["addresses"][0], "192.0.2.1:7413");
+
+    let entered = Instant::now();
+    let output = places[1].command(&["pair", &code]);
+    assert!(output.status.success(), "{output:?}");
+    println!("the code entered without an address: {:.1} s", entered.elapsed().as_secs_f64());
+    program::within(Duration::from_secs(20), || running.iter().all(|it| it.is_live()));
+    println!("from the code to both pictures: {:.1} s", entered.elapsed().as_secs_f64());
+
+    // Nobody knows an address any more: other ones were given to the machines, say.
+    drop(running);
+    for place in &places {
+        place.forget_addresses();
+    }
+    let running = [places[0].start(), places[1].start()];
+    let started = Instant::now();
+    program::within(Duration::from_secs(20), || running.iter().all(|it| it.is_live()));
+    println!("started without an address, both pictures after: {:.1} s", started.elapsed().as_secs_f64());
+    assert!(places.iter().any(|place| place.log().contains("the far end may be in this network")));
+}
