@@ -292,9 +292,10 @@ impl Portal {
         runtime.spawn(tick(Arc::clone(&figures)));
         let (orders, to_keep) = bounded(COMMAND_QUEUE);
         if far_end.is_none() {
-            let figures = Arc::clone(&figures);
-            runtime.spawn(pairing::wait(config.clone(), identity.clone(), figures, orders.clone()));
+            let (figures, board) = (Arc::clone(&figures), Arc::clone(&board));
+            runtime.spawn(pairing::wait(config.clone(), identity.clone(), figures, board, orders.clone()));
         }
+        runtime.spawn(pairing::confirm(loaded.clone(), Arc::clone(&board)));
         let signals = signals::listen(quit.clone(), orders.clone())?;
         let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture, kept));
         let (hours_in, hours) = watch::channel(config.hours.clone());

@@ -2,7 +2,7 @@
 
 use super::{CameraState, FarCamera, Slate, View};
 
-/// One or two short lines, or nothing. Our own privacy has a slate of its own, which says enough.
+/// Up to three short lines, or nothing. Our own privacy has a slate of its own, which says enough.
 pub fn notice(view: &View) -> Option<String> {
     if view.slate == Slate::Private {
         return None;
@@ -18,7 +18,8 @@ pub fn notice(view: &View) -> Option<String> {
         let far = view.far_site.as_deref().unwrap_or("the other side");
         format!("The camera of {far} is covered, or it is dark there.")
     });
-    let lines: Vec<String> = [far, own].into_iter().flatten().collect();
+    let paired = view.confirmation.as_ref().map(|words| format!("Paired. The other screen says the same: {words}"));
+    let lines: Vec<String> = [paired, far, own].into_iter().flatten().collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -46,5 +47,11 @@ mod tests {
             assert_eq!(said.lines().count(), words.len(), "{said}");
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
         }
+    }
+    #[test]
+    fn both_screens_confirm_that_they_are_paired() {
+        let view = View { confirmation: Some("anchor lake ribbon".into()), slate: Slate::Hidden, ..View::default() };
+        assert!(notice(&view).is_some_and(|said| said.ends_with("the same: anchor lake ribbon")));
+        assert_eq!(notice(&View { slate: Slate::Private, ..view }), None);
     }
 }

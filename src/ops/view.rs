@@ -174,6 +174,32 @@ pub struct View {
     pub trouble: Option<String>,
     /// The way that packets take, while there is a connection and it is known.
     pub path: Option<Path>,
+    /// How somebody can be paired with, while the portal is not paired. For those who stand before the screen only: a
+    /// code is a secret, and the status pages may be read from afar.
+    #[serde(skip)]
+    pub invitation: Option<Invitation>,
+    /// The words that the other screen says, too: for a minute after both were paired.
+    #[serde(skip)]
+    pub confirmation: Option<String>,
+}
+
+/// What a portal that is not paired shows.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Invitation {
+    /// This code.
+    Code(String),
+    /// None: too many were tried.
+    Paused,
+}
+
+impl std::fmt::Debug for Invitation {
+    /// Never the code.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Code(_) => "Code",
+            Self::Paused => "Paused",
+        })
+    }
 }
 
 /// A value that is set at the kiosk.

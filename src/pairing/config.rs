@@ -14,6 +14,8 @@ pub struct Config {
     pub far_end: Option<Fingerprint>,
     /// The name of the far end's place, for people, until it is connected and tells its own: at most 64 characters. Default: empty.
     pub site: String,
+    /// The three words that both screens said when they were paired, for people to compare: shown for a minute. Default: empty.
+    pub words: String,
     /// Where the far end may be reached, besides `signaling.dial`: `HOST:PORT`, at most 8. All of them are tried at once. Default: none.
     pub addresses: Vec<String>,
 }
@@ -25,8 +27,10 @@ impl Config {
     /// Checks name and addresses.
     pub fn check(&self) -> Result<(), Invalid> {
         let invalid = |key, problem: String| Err(Invalid { key, problem });
-        if self.site.chars().count() > 64 || self.site.contains(char::is_control) {
-            return invalid("site", "is longer than 64 characters, or contains control characters".into());
+        for (key, text) in [("site", &self.site), ("words", &self.words)] {
+            if text.chars().count() > 64 || text.contains(char::is_control) {
+                return invalid(key, "is longer than 64 characters, or contains control characters".into());
+            }
         }
         if self.addresses.len() > MOST_ADDRESSES {
             return invalid("addresses", format!("{} addresses: at most {MOST_ADDRESSES}", self.addresses.len()));

@@ -2,7 +2,7 @@
 
 use crate::link;
 use crate::media::{Eras, Waker};
-use crate::ops::{CameraState, Figures, Slate, View};
+use crate::ops::{CameraState, Figures, Invitation, Slate, View};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -66,6 +66,16 @@ impl Board {
             state.view.path = status.path;
             state.link_slate = status.slate;
         });
+    }
+
+    /// What somebody can be paired by, while this portal is not.
+    pub(super) fn invitation(&self, invitation: Option<Invitation>) {
+        self.change(|state| state.view.invitation = invitation);
+    }
+
+    /// The words that both screens say after pairing.
+    pub(super) fn confirmation(&self, words: Option<String>) {
+        self.change(|state| state.view.confirmation = words);
     }
 
     /// Our camera has news.

@@ -1,9 +1,10 @@
 //! A portal that is not paired waits for somebody with its code; what both agree on is stored, and the portal begins again with it.
 
+use super::board::Board;
 use super::discovery;
 use super::keeper::Order;
-use crate::config::{Config, paired};
-use crate::ops::Figures;
+use crate::config::{Config, Loaded, paired};
+use crate::ops::{Figures, Invitation};
 use crate::pairing::attempts::Showing;
 use crate::pairing::{self, Code, Identity, Own, Way};
 use crate::signaling::pair::{self, Host, Listening, Store};
@@ -17,6 +18,9 @@ use tokio::sync::watch;
 
 /// A port that is taken is tried again so often: who has it may be a command that pairs.
 const BIND_AGAIN: Duration = Duration::from_secs(10);
+
+/// The words of a pairing are shown for so long.
+const CONFIRMED_FOR: Duration = Duration::from_secs(60);
 
 /// In the data folder, for this user's eyes only: the code that is shown, for `screen-portal pair` on a machine whose portal has no screen.
 const CODE_FILE: &str = "pairing-code";
@@ -44,7 +48,8 @@ pub(crate) fn store(folder: &Path, address: Option<String>) -> Box<Store> {
                 addresses.push(found);
             }
         }
-        paired::save(&folder, &pairing::Config { far_end: Some(far.far_end), site: far.site.clone(), addresses })
+        let (site, words) = (far.site.clone(), far.words.clone());
+        paired::save(&folder, &pairing::Config { far_end: Some(far.far_end), site, words, addresses })
     })
 }
 
@@ -57,8 +62,27 @@ pub(super) fn known_addresses(config: &Config) -> Vec<String> {
     addresses
 }
 
+/// Both screens say the same words, for a while after they were paired: the program has begun again since.
+pub(super) async fn confirm(loaded: Loaded, board: Arc<Board>) {
+    let words = &loaded.config.pairing.words;
+    let written = std::fs::metadata(paired::path(&loaded.config.data.folder)).and_then(|file| file.modified());
+    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    let Some(left) = age.and_then(|age| CONFIRMED_FOR.checked_sub(age)) else { return };
+    if loaded.is_paired_here() && !words.is_empty() {
+        board.confirmation(Some(words.clone()));
+        tokio::time::sleep(left).await;
+        board.confirmation(None);
+    }
+}
+
 /// Waits for somebody with the code, for as long as the runtime lives. `orders`: whoever sees that the configuration has changed.
-pub(super) async fn wait(config: Config, identity: Identity, figures: Arc<Figures>, orders: Sender<Order>) {
+pub(super) async fn wait(
+    config: Config,
+    identity: Identity,
+    figures: Arc<Figures>,
+    board: Arc<Board>,
+    orders: Sender<Order>,
+) {
     let Some(listen) = config.signaling.listen_address() else {
         tracing::info!("nobody can pair with this portal, for it does not listen: run `screen-portal pair CODE` here");
         return;
@@ -75,7 +99,7 @@ pub(super) async fn wait(config: Config, identity: Identity, figures: Arc<Figure
     };
     let folder = config.data.folder.clone();
     let (showing, shown) = watch::channel(None);
-    tokio::spawn(tell(shown, folder.clone()));
+    tokio::spawn(tell(shown, board, folder.clone()));
     let _announced = discovery::announce(&config, identity.fingerprint(), Some(address.port()), true);
     let host = Host { own: own(&config, &identity, Some(address)), store: store(&folder, None), figures, showing };
     tracing::info!(%address, "not paired: waiting for another portal with the code that is shown here");
@@ -84,10 +108,14 @@ pub(super) async fn wait(config: Config, identity: Identity, figures: Arc<Figure
     let _ = orders.try_send(Order::Reload);
 }
 
-/// Puts each code where `screen-portal pair` finds it.
-async fn tell(mut shown: watch::Receiver<Option<Showing>>, folder: PathBuf) {
+/// Shows each code, and puts it where `screen-portal pair` finds it.
+async fn tell(mut shown: watch::Receiver<Option<Showing>>, board: Arc<Board>, folder: PathBuf) {
     loop {
         let showing = *shown.borrow_and_update();
+        board.invitation(showing.map(|showing| match showing {
+            Showing::Code(code, _) => Invitation::Code(code.to_string()),
+            Showing::Paused(_) => Invitation::Paused,
+        }));
         let folder = folder.clone();
         let write = tokio::task::spawn_blocking(move || match showing {
             Some(Showing::Code(code, until)) => write_code(&folder, &code, until),

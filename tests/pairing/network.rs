@@ -52,7 +52,7 @@ fn without_an_address_two_portals_find_each_other_and_pair_and_meet_again() {
     };
     let places = [Place::inside("North", NAMES[0]), Place::inside("South", NAMES[1])];
     let running = [places[0].start(), places[1].start()];
-    let code = places[0].shown_code();
+    let code = places[0].shown_code(1);
     let found = || {
         let output = places[1].command(&["discover", "--json", "--seconds", "2"]);
         let line = String::from_utf8(output.stdout).unwrap();

@@ -102,8 +102,9 @@ impl Place {
         std::fs::write(&path, kept.join("\n")).unwrap();
     }
 
-    /// What `screen-portal pair` prints first.
-    pub fn shown_code(&self) -> String {
+    /// What `screen-portal pair` prints first beside the portal that runs here and waits for the n-th time.
+    pub fn shown_code(&self, n: usize) -> String {
+        within(Duration::from_secs(20), || self.log().matches("waiting for another portal").count() >= n);
         pair(self, &["pair", "--json"]).next("code")["code"].as_str().unwrap().to_owned()
     }
 }
@@ -145,16 +146,9 @@ impl Drop for Program {
 
 /// Starts a command that pairs and prints JSON.
 pub fn pair(place: &Place, arguments: &[&str]) -> Talking {
-    // The portal that is to answer may just be starting.
-    for _ in 0..50 {
-        let mut process = place.program(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        std::thread::sleep(Duration::from_millis(200));
-        if process.try_wait().unwrap().is_none() {
-            return Talking { process, lines };
-        }
-    }
-    panic!("{arguments:?} ends at once");
+    let mut process = place.program(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    Talking { process, lines }
 }
 
 impl Talking {

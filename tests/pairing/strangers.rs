@@ -159,6 +159,7 @@ fn a_running_portal_counts_and_logs_wrong_codes() {
     let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
     let (here, there) = (Place::new("Here"), Place::new("There"));
     let running = here.start();
+    here.shown_code(1);
     let mut shows = pair(&here, &["pair", "--json"]);
     let code: Code = shows.next("code")["code"].as_str().unwrap().parse().unwrap();
     let wrong = wrong(Some(code)).to_string();
