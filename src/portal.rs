@@ -206,8 +206,8 @@ impl Portal {
                 let (found, addresses) = watch::channel(pairing::known_addresses(config));
                 let signaling =
                     signaling::start_dialling(&config.signaling, &identity, far_end, Arc::clone(&figures), addresses)?;
-                let (port, own) = (signaling.listening_on().map(|it| it.port()), identity.fingerprint());
-                runtime.spawn(discovery::attend(config.clone(), own, far_end, port, board.subscribe(), found));
+                let (listening, own) = (signaling.listening_on(), identity.fingerprint());
+                runtime.spawn(discovery::attend(config.clone(), own, far_end, listening, board.subscribe(), found));
                 let (outgoing, events, running) = signaling.split();
                 let (on_keyframe, on_target) = (Arc::clone(&encoder_control), Arc::clone(&encoder_control));
                 let on_decoded = Arc::clone(&encoder_control);

@@ -126,7 +126,7 @@ async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), F
         Err(_) if code_shown_here(folder).is_some() => return follow(pair, &loaded.sources, folder).await,
         Err(error) => return Err((Exit::Port, error.to_string())),
     };
-    let _announced = announce(config, identity.fingerprint(), Some(address.port()), true);
+    let _announced = announce(config, identity.fingerprint(), address);
     let (showing, mut shown) = watch::channel(None);
     let host = Host {
         own: own(config, identity, Some(address)),

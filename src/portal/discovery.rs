@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::discovery::{Announcement, Discovery, Neighbour, ShortId};
 use crate::ops::{LinkState, View};
 use crate::pairing::Fingerprint;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -13,10 +14,14 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// More addresses are not dialled, whoever announces them.
 const MOST_ADDRESSES: usize = 16;
 
-/// Announces this portal, if it may be. What is returned ends it when it is dropped.
-pub(crate) fn announce(config: &Config, own: Fingerprint, port: Option<u16>, waits: bool) -> Option<Discovery> {
-    let port = port.filter(|_| config.discovery.enabled)?;
-    let announcement = Announcement { site: config.site.name.clone(), id: own.into(), waits, port };
+/// Announces this portal, which waits for pairing at `listening`, if it may be and another machine can reach it. What
+/// is returned ends it when it is dropped.
+pub(crate) fn announce(config: &Config, own: Fingerprint, listening: SocketAddr) -> Option<Discovery> {
+    if !config.discovery.enabled || listening.ip().is_loopback() {
+        return None;
+    }
+    let (site, port) = (config.site.name.clone(), listening.port());
+    let announcement = Announcement { site, id: own.into(), waits: true, port };
     let announced = Discovery::start().and_then(|discovery| {
         discovery.announce(&announcement)?;
         Ok(discovery)
@@ -35,13 +40,15 @@ pub(super) async fn attend(
     config: Config,
     own: Fingerprint,
     far_end: Fingerprint,
-    port: Option<u16>,
+    listening: Option<SocketAddr>,
     mut view: watch::Receiver<View>,
     addresses: watch::Sender<Vec<String>>,
 ) {
-    if !config.discovery.enabled {
+    // Who listens for this machine only has a far end on it, or a tunnel to it.
+    if !config.discovery.enabled || listening.is_some_and(|address| address.ip().is_loopback()) {
         return;
     }
+    let port = listening.map(|address| address.port());
     let known = known_addresses(&config);
     let mut said = false;
     loop {

@@ -100,7 +100,7 @@ pub(super) async fn wait(
     let folder = config.data.folder.clone();
     let (showing, shown) = watch::channel(None);
     tokio::spawn(tell(shown, board, folder.clone()));
-    let _announced = discovery::announce(&config, identity.fingerprint(), Some(address.port()), true);
+    let _announced = discovery::announce(&config, identity.fingerprint(), address);
     let host = Host { own: own(&config, &identity, Some(address)), store: store(&folder, None), figures, showing };
     tracing::info!(%address, "not paired: waiting for another portal with the code that is shown here");
     listening.run(host).await;

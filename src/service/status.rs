@@ -136,8 +136,10 @@ pub fn next_steps(mode: Mode, user: &str, program: &Path) -> Vec<String> {
         Mode::Desktop => format!("let the desktop log {user} in by itself, and log in anew"),
     };
     vec![
-        format!("the other site wants this portal's fingerprint: {as_user}{called} identity{data}"),
-        format!("put the other site's into {CONFIGURATION}, [pairing] far_end, and where to dial into [signaling]"),
+        format!(
+            "pair it with the other site's: {as_user}{called} pair{data}, and there the same with the code behind it"
+        ),
+        format!("or put both fingerprints ({as_user}{called} identity{data}) into {CONFIGURATION}, [pairing] far_end"),
         format!("then: {restart}"),
         format!("what is missing: {as_user}{called} check{data}"),
         format!("how it does: {called} service status; {log}"),
