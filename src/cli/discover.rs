@@ -1,5 +1,6 @@
 //! `screen-portal discover`: the portals in the local network.
 
+use super::pair::act_as_owner;
 use super::{Exit, Failure};
 use crate::config::Loaded;
 use crate::discovery::{Discovery, Neighbour};
@@ -26,6 +27,7 @@ pub struct Discover {
 
 /// Runs the command. Whoever is found is no problem, nor is nobody.
 pub fn run(discover: &Discover, loaded: &Loaded) -> Result<Exit, Failure> {
+    act_as_owner(&loaded.config.data.folder)?;
     let identity = Identity::load_or_create(&loaded.config.data.folder);
     let identity = identity.map_err(|error| (Exit::Identity, error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -225,7 +225,7 @@ pub fn unpair(loaded: &Loaded) -> Result<Exit, Failure> {
 }
 
 /// Who is root on a machine whose portal runs as another user becomes that user: what is stored must be his, or the portal could not read it.
-fn act_as_owner(folder: &Path) -> Result<(), Failure> {
+pub(super) fn act_as_owner(folder: &Path) -> Result<(), Failure> {
     // SAFETY: asks for a number.
     let is_root = unsafe { libc::geteuid() } == 0;
     let Some(owner) = std::fs::metadata(folder).ok().filter(|folder| is_root && folder.uid() != 0) else {

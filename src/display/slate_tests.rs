@@ -14,7 +14,7 @@ use super::{Config, Inputs, Live, Remedies};
 use crate::capture::lens::Veil;
 use crate::demo::{Picture, Region};
 use crate::media::{Exhausted, Format, Frame, Pool, Size, Waker, mailbox};
-use crate::ops::{CameraState, FarCamera, Figures, LinkState, Slate, View};
+use crate::ops::{CameraState, FarCamera, Figures, Invitation, LinkState, Slate, View};
 use bevy::prelude::*;
 use std::path::Path;
 use std::process::Command;
@@ -131,6 +131,14 @@ fn scenes() -> Vec<Scene> {
             pictures: None,
         })
         .collect();
+    let not_paired = |invitation| View { invitation: Some(invitation), ..view(Slate::NotPaired) };
+    for (name, view) in [
+        ("notpaired-code", not_paired(Invitation::Code("47-harbor-orbit".into()))),
+        ("notpaired-paused", not_paired(Invitation::Paused)),
+        ("paired", View { confirmation: Some("anchor lake ribbon".into()), ..view(Slate::Connecting) }),
+    ] {
+        scenes.push(Scene { name: name.to_owned(), view, panel: Panel::None, pictures: None });
+    }
     scenes.extend(notices(view));
     for panel in [Panel::Help, Panel::Info, Panel::Settings, Panel::Network, Panel::Pin] {
         scenes.push(Scene {

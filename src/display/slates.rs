@@ -4,7 +4,7 @@ use super::canvas::{Block, Canvas};
 use super::overlays::{Followed, Fonts, Overlays, Shown};
 use super::painter::Backdrop;
 use crate::operator;
-use crate::ops::{Slate, View};
+use crate::ops::{Invitation, Slate, View};
 use bevy::prelude::*;
 use bevy::text::FontSize;
 use bevy::winit::WinitSettings;
@@ -29,11 +29,22 @@ pub fn words(view: &View, operator: &operator::Config) -> Option<Words> {
             let title = far.map_or_else(|| "Connecting".to_owned(), |far| format!("Connecting to {far}"));
             (title, "The picture appears by itself.".to_owned())
         }
-        Slate::NotPaired => (
-            "Not paired yet".to_owned(),
-            "Run “screen-portal identity” on both sides, and enter each other's fingerprint as far_end in portal.toml."
-                .to_owned(),
-        ),
+        Slate::NotPaired => match &view.invitation {
+            Some(Invitation::Code(code)) => (
+                code.clone(),
+                format!(
+                    "Not paired yet. At the other portal: screen-portal pair {code}. This code counts once, for ten minutes."
+                ),
+            ),
+            Some(Invitation::Paused) => (
+                "Not paired yet".to_owned(),
+                "Too many wrong codes were tried. A new one appears here within the hour.".to_owned(),
+            ),
+            None => (
+                "Not paired yet".to_owned(),
+                "Run “screen-portal pair” here, and enter the code at the other portal.".to_owned(),
+            ),
+        },
         Slate::NoFarEnd => {
             (format!("{them} is out of reach"), "We keep looking. The picture comes back by itself.".to_owned())
         }
@@ -239,6 +250,18 @@ mod tests {
         for size in [TITLE, LINE, PLACE] {
             assert!(size / 100.0 * 1080.0 * 300.0 / 1920.0 >= 8.0, "{size}");
         }
+    }
+
+    #[test]
+    fn who_is_not_paired_shows_a_code_or_why_not() {
+        let said = |invitation| {
+            let view = View { slate: Slate::NotPaired, invitation, ..View::default() };
+            let words = words(&view, &operator::Config::default()).unwrap();
+            format!("{}: {}", words.title, words.text)
+        };
+        assert!(said(Some(Invitation::Code("47-harbor-orbit".into()))).starts_with("47-harbor-orbit: "));
+        assert!(said(Some(Invitation::Paused)).contains("Too many wrong codes"));
+        assert!(said(None).contains("screen-portal pair"));
     }
 
     #[test]

@@ -233,8 +233,6 @@ fn order_and_version_are_kept() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     /// Whatever somebody says who does not know the code: nobody is pinned, and nothing panics.
     #[test]
     fn nothing_said_without_the_code_pairs(seed: Vec<Vec<u8>>, shown: bool) {
