@@ -34,6 +34,11 @@
 //! end's, by a one-time code or by configuration. [`signaling`] lets nobody speak who cannot prove to hold the pinned identity's key, and [`link`] sends and shows
 //! nothing before the DTLS certificate has been compared with it.
 //!
+//! # Where they meet
+//!
+//! [`hub`] is a signalling server for those who cannot reach each other directly, and for browsers, cameras and media servers. It runs as
+//! a program of its own (`screen-portal hub`) and sees no media.
+//!
 //! # What people see
 //!
 //! [`ops::Figures`] is the one place where everything is counted; [`ops::View`] says in few words what the portal is doing. The
@@ -60,6 +65,7 @@ pub mod discovery;
 pub mod display;
 pub mod files;
 pub mod hours;
+pub mod hub;
 pub mod link;
 pub mod media;
 pub mod operator;

@@ -6,6 +6,7 @@
 pub(crate) mod check;
 mod discover;
 mod exit;
+mod hub;
 mod page;
 mod pair;
 mod report;
@@ -67,6 +68,8 @@ enum Command {
     },
     /// Start the portal at every boot: install, uninstall, status
     Service(service::Service),
+    /// Run a hub: the signalling server where portals, browsers, cameras and media servers meet
+    Hub,
     /// Show two portals on this machine, paired with each other
     Demo {
         /// How long to run, in seconds. Default: until a window is closed, or 20 where there is no desktop
@@ -146,6 +149,7 @@ impl Cli {
             Command::Pair(pair) => pair::run(&pair, &loaded),
             Command::Discover(discover) => discover::run(&discover, &loaded),
             Command::Unpair => pair::unpair(&loaded),
+            Command::Hub => hub::run(config, |name| std::env::var(name).ok()),
             Command::Report { out } => report::run(config, file.as_deref(), &out),
             Command::Demo { seconds, out } => {
                 start_log(config)?;

@@ -23,7 +23,7 @@ pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
 pub use secrets::Secrets;
 pub use sections::{Data, Log, LogFormat, Privacy, Site};
 
-use crate::{capture, codec::encode, discovery, display, hours, link, operator, pairing, signaling, web};
+use crate::{capture, codec::encode, discovery, display, hours, hub, link, operator, pairing, signaling, web};
 use serde::{Deserialize, Serialize};
 
 /// A value that the configuration cannot have.
@@ -92,6 +92,8 @@ sections! {
     operator: operator::Config,
     /// The status pages.
     status: web::Config,
+    /// The signalling server, where this program is one.
+    hub: hub::Config,
     /// What is logged, and how.
     log: Log,
     /// Where the identity is kept.

@@ -16,4 +16,5 @@ mod server;
 
 pub use config::Config;
 pub use health::{Health, health};
+pub use metrics::CONTENT_TYPE as METRICS_TYPE;
 pub use server::{Error, serve};
