@@ -72,16 +72,16 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
         Node { width: vmin(150), max_width: percent(98), max_height: percent(98), row_gap: vmin(0.5), ..panel() };
     let page = commands.spawn((wide, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(page);
-    // The keys beside the title, or below it where there is no room.
-    let wraps = Node { flex_wrap: FlexWrap::Wrap, align_items: AlignItems::Baseline, ..default() };
+    // The keys beside the title, or below it where there is no room. One text: as four in a row the last one fell under the first line of
+    // settings, for want of a fraction of a pixel.
     let head = Node {
+        flex_wrap: FlexWrap::Wrap,
+        align_items: AlignItems::Baseline,
         justify_content: JustifyContent::SpaceBetween,
         margin: UiRect::axes(vmin(2), vmin(0.5)),
-        ..wraps.clone()
+        ..default()
     };
-    let key = |words| text(&fonts.medium, SMALL, SOFT, words);
-    let keys = children![key("↑ ↓  choose"), key("← →  change"), key("Enter  edit"), key("Esc  close")];
-    let keys = (Node { column_gap: vmin(3.5), ..wraps }, keys);
+    let keys = text(&fonts.medium, SMALL, SOFT, "↑ ↓  choose     ← →  change     Enter  edit     Esc  close");
     let head = commands.spawn((head, children![text(&fonts.semi_bold, 6.0, BRIGHT, "Settings"), keys])).id();
     commands.entity(page).add_child(head);
     for line in 0..LINES {
