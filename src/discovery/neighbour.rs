@@ -101,7 +101,7 @@ impl Neighbour {
         addresses.sort_unstable();
         addresses.dedup();
         (!addresses.is_empty()).then_some(())?;
-        let site = for_people(property("site").unwrap_or_default().trim(), LONGEST_SITE.0);
+        let site = for_people(property("site").unwrap_or_default(), LONGEST_SITE.0).trim().to_owned();
         Some(Self { site, id: ShortId(id.try_into().ok()?), waits: property("pair") == Some("1"), addresses })
     }
 }
