@@ -77,6 +77,6 @@ fn who_is_not_paired_is_not_taken_for_hung() {
     }
     assert!(child.0.try_wait().unwrap().is_none());
     let said = std::fs::read_to_string(&log).unwrap();
-    assert!(said.contains("no far end is pinned") && !said.contains("hangs"), "{said}");
+    assert!(said.contains("not paired: run") && !said.contains("hangs"), "{said}");
     assert!(fed > 12, "alive all the time: {fed}");
 }
