@@ -14,7 +14,7 @@ pub struct Config {
     /// midnight), `daily = 00:00-24:00`. Days that are not named are closed. Default: empty, always open.
     pub week: Vec<String>,
     /// Days that differ, at most 200 lines: `2026-12-24 = closed`, `12-25 = closed` (each year), `2026-07-01/2026-07-31 = 10:00-14:00`. A line
-    /// for a date counts more than one for each year, and both more than the week. Default: none.
+    /// for a date counts more than one for each year, and both more than the week; of several for one day, one that closes it. Default: none.
     pub dates: Vec<String>,
     /// The time zone of these hours, by its name in the IANA database: `Europe/Oslo`. Default: empty, the system's.
     pub time_zone: String,
@@ -56,8 +56,9 @@ impl Config {
             let spans = spans_of(spans).map_err(|problem| wrong(&problem))?;
             dates.push((dates_of(days.trim()).map_err(|problem| wrong(&problem))?, spans));
         }
-        // What is said of one date counts more than what is said of each year.
-        dates.sort_by_key(|(days, _)| matches!(days, Dates::Yearly { .. }));
+        // What is said of dates counts more than what is said of each year, and of several lines for a day one that closes it: on doubt it
+        // is closed.
+        dates.sort_by_key(|(days, spans)| (matches!(days, Dates::Yearly { .. }), !spans.is_empty()));
         let whole = || vec![Span { from_min: 0, to_min: DAY_MIN }];
         let week = match self.week.is_empty() {
             true => [(); 7].map(|()| whole()),

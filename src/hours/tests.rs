@@ -274,3 +274,22 @@ fn clocks_that_differ_do_not_close_what_is_open() {
         );
     }
 }
+
+#[test]
+fn of_several_lines_for_a_day_one_that_closes_it_counts() {
+    let now = at("UTC", "2026-11-22T12:00");
+    let is_open = |dates: &[&str]| {
+        schedule(&["daily = 08:00-18:00"], dates, "UTC").open_from(now).next().is_some_and(|open| open.from <= now)
+    };
+    assert!(is_open(&[]));
+    for dates in [
+        ["2026-11-01/2026-11-30 = 00:00-24:00", "2026-11-22 = closed"],
+        ["2026-11-22 = 00:00-24:00", "2026-11-22 = closed"],
+        ["11-22 = 00:00-24:00", "2026-11-01/2026-11-30 = closed"],
+        ["2026-11-01/2026-11-30 = closed", "2026-11-22 = 10:00-14:00"],
+    ] {
+        let reversed = [dates[1], dates[0]];
+        assert!(!is_open(&dates) && !is_open(&reversed), "{dates:?}");
+    }
+    assert!(is_open(&["11-22 = closed", "2026-11-22 = 10:00-14:00"]), "one date is no doubt");
+}

@@ -15,12 +15,15 @@ pub(super) fn refusal(now: &Loaded, next: &Loaded, own: Fingerprint) -> Option<S
 }
 
 /// What protects people and must not be lost with the end of a file: whoever means it writes what they want instead.
-const GUARDED: [(&str, &str, &str); 5] = [
+const GUARDED: [(&str, &str, &str); 8] = [
     ("operator", "pin", "the kiosk's keys would be free to everybody; write pin = \"\""),
+    ("operator", "hold", "keys would work at a touch; write hold = false"),
+    ("hours", "time_zone", "the hours would be those of another place; write time_zone = \"\""),
     ("hours", "week", "it would be open at all hours; write week = []"),
     ("hours", "dates", "it would be open on days that were closed; write dates = []"),
     ("privacy", "keys", "a privacy button would do nothing; write keys = []"),
     ("source", "kind", "the camera would be opened; write kind = \"camera\""),
+    ("source", "camera", "another camera might be opened; write camera = \"\""),
 ];
 
 /// What looks like an accident.
@@ -128,6 +131,10 @@ mod tests {
             (with_hours, format!("{named}[hours]\nweek = []\n"), None),
             (format!("{named}[hours]\ndates = [\"12-25 = closed\"]\n"), named.clone(), Some("hours.dates is not")),
             (button, named.clone(), Some("privacy.keys is not set any more")),
+            (format!("{named}[hours]\ntime_zone = \"UTC\"\n"), named.clone(), Some("hours.time_zone is not")),
+            (format!("{named}[source]\ncamera = \"Door\"\n"), named.clone(), Some("source.camera is not")),
+            (format!("{named}[source]\ncamera = \"Door\"\n"), format!("{named}[source]\ncamera = \"\"\n"), None),
+            (format!("{named}[operator]\nhold = true\n"), named.clone(), Some("operator.hold is not")),
             (painted.clone(), named.clone(), Some("source.kind is not set any more")),
             (painted, format!("{named}[source]\nkind = \"camera\"\n"), None),
             (named.clone(), format!("[pairing]\nfar_end = \"{own}\"\n"), Some("own fingerprint")),
