@@ -3,11 +3,13 @@
 //! What is to be kept is written into a temporary file in the same folder and waited for until it is on the disk (fsync(2)); then it
 //! takes its name in one step (rename(2) or link(2)), and the folder is waited for too. Who reads the name finds the old contents or the
 //! new ones, never a part.
+//!
+//! What others name is read by [`read`], which waits for nobody: a pipe or a device under a file's name holds up no thread.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +28,68 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Like [`replace`], but never takes the place of what is there: `AlreadyExists` then. Of two who create at once one succeeds.
 pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     write(path, bytes, mode, |temporary| fs::hard_link(temporary, path))
+}
+
+/// Longer files hold no certificates: a whole system's have 0.3 MB.
+pub const LARGEST_PEM: u64 = 4 * 1024 * 1024;
+
+/// All that is in a regular file of at most `most_bytes`. Everything that is read because somebody named it goes this way: configuration,
+/// keys, certificates.
+///
+/// # Errors
+/// The system's own; `InvalidInput` for what is no regular file, `FileTooLarge` for what is longer. Each in words that follow "cannot be
+/// read: ".
+pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if open(path)?.take(most_bytes.saturating_add(1)).read_to_end(&mut bytes)? as u64 > most_bytes {
+        let problem = format!("it is too large, for more than {most_bytes} bytes are not expected in it");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
+}
+
+/// The same of a file that is text.
+///
+/// # Errors
+/// As [`read`], and `InvalidData` for what is not UTF-8.
+pub fn read_text(path: &Path, most_bytes: u64) -> io::Result<String> {
+    String::from_utf8(read(path, most_bytes)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
+}
+
+/// A regular file, to be read by whoever wants not all of it.
+///
+/// # Errors
+/// The system's own; `InvalidInput` for what is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK the open of a FIFO waits for somebody who writes (fifo(7)), and with O_NOCTTY a terminal does not become ours.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        // A socket, or a device whose driver is not there: the system's own words name neither (open(2)).
+        Some(libc::ENXIO) => fs::metadata(path).map_or(error, |found| not_regular(found.file_type())),
+        _ => error,
+    })?;
+    regular(file)
+}
+
+/// The file, if it is a regular one. To be asked of what was opened (without waiting: O_NONBLOCK), for its name may mean something else by
+/// now.
+///
+/// # Errors
+/// `InvalidInput` if not.
+pub fn regular(file: File) -> io::Result<File> {
+    let found = file.metadata()?;
+    if found.is_file() { Ok(file) } else { Err(not_regular(found.file_type())) }
+}
+
+fn not_regular(kind: FileType) -> io::Error {
+    let what = match kind {
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_fifo() => "a pipe (FIFO)",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, and should be a regular file"))
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32, name: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
@@ -117,6 +181,47 @@ mod tests {
             }
         });
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    /// A pipe that nobody writes to, a socket, a device, a folder: said at once, whatever would be waited for.
+    #[test]
+    fn only_regular_files_are_read_and_nothing_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        std::os::unix::fs::symlink(at("pipe"), at("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        fs::write(at("text"), "words").unwrap();
+        fs::write(at("bytes"), b"\xff\xfe").unwrap();
+        let named = ["pipe", "link", "socket", "text", "bytes", "missing"].map(&at);
+        let others = ["/dev/zero", "/dev/ptmx", "/"].map(std::path::PathBuf::from);
+        let (said, answers) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for path in named.into_iter().chain(others) {
+                let _ = said.send(read_text(&path, 5).map_err(|error| error.to_string()));
+            }
+        });
+        for expected in [
+            Err("a pipe (FIFO), and should be a regular file"),
+            Err("a pipe (FIFO)"),
+            Err("a socket"),
+            Ok("words"),
+            Err("not text"),
+            Err("No such file"),
+            Err("a device"),
+            Err("a device"),
+            Err("a folder"),
+        ] {
+            let answer = answers.recv_timeout(Duration::from_secs(5)).expect("an answer at once");
+            match (&answer, expected) {
+                (Ok(text), Ok(expected)) => assert_eq!(text, expected),
+                (Err(said), Err(words)) => assert!(said.contains(words), "{said}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        let long = read(&at("text"), 4).unwrap_err();
+        assert!(long.kind() == io::ErrorKind::FileTooLarge && long.to_string().contains("too large"), "{long}");
     }
 
     #[test]

@@ -394,7 +394,7 @@ impl Portal {
                     // Full means that the one before is still being carried out; the key will be pressed again.
                     Command::Set(section, key, value) => drop(orders.try_send(Order::Set(section, key, value))),
                     Command::NextCamera => drop(orders.try_send(Order::NextCamera)),
-                    Command::ListCameras => drop(orders.try_send(Order::ListCameras)),
+                    Command::OpenSettings => drop(orders.try_send(Order::OpenSettings)),
                     Command::TestNetwork => drop(orders.try_send(Order::TestNetwork)),
                     Command::Quit => quit.now(Ended::Asked("a key")),
                 }

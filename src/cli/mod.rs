@@ -125,11 +125,8 @@ impl Cli {
                     Some(path) => tracing::info!("configuration: {}", path.display()),
                     None => tracing::info!("configuration: no file, built-in defaults"),
                 }
-                if let Some(error) = &loaded.ignored {
-                    tracing::error!("what was set at the kiosk does not count: {error}");
-                }
-                if let Some(error) = &loaded.damaged_pairing {
-                    tracing::error!("the pairing that was made here does not count: {error}; pair again");
+                for damage in loaded.damages() {
+                    tracing::error!("{damage}");
                 }
                 panics::end_the_program();
                 let started = ending::begin(&config.data.folder, started);

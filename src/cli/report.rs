@@ -177,7 +177,7 @@ fn read(path: &Path) -> String {
 }
 
 fn try_read(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
+    let mut file = files::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(MOST_BYTES)))?;
     let mut bytes = Vec::new();

@@ -35,9 +35,17 @@ impl fmt::Display for Origin {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
+    /// The operator's file cannot be read.
     #[error("the configuration {} cannot be read: {source}; give another one with --config", path.display())]
     Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file that the program keeps itself cannot be read. No flag names another one; [`super::Loaded::damages`] says what to do.
+    #[error("{} cannot be read: {source}", path.display())]
+    Kept {
         /// The file.
         path: PathBuf,
         /// The system's answer.

@@ -1,10 +1,10 @@
-//! Finding and reading `portal.toml`.
+//! Finding `portal.toml`; reading it, and the files of its kind that the program keeps itself.
 
 use super::load::Entry;
 use super::{Error, Origin};
+use crate::files;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -24,13 +24,18 @@ pub fn places(environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
 /// Longer files are not configurations. Ours has 5 KiB.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Its text.
-pub fn read(path: &Path) -> Result<String, Error> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-        .and_then(|length| if length as u64 > LONGEST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(text) })
-        .map_err(|source| Error::Unreadable { path: path.into(), source })
+/// Its text. What the remedy is if there is none depends on whose file it is.
+pub fn read(path: &Path) -> io::Result<String> {
+    files::read_text(path, LONGEST)
+}
+
+/// What a file of the program's own in the data folder says; nothing if there is none.
+pub fn read_kept(path: &Path) -> Result<Option<Contents>, Error> {
+    match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Kept { path: path.into(), source }),
+        Ok(text) => parse(path, &text).map(Some),
+    }
 }
 
 type Sections = BTreeMap<String, Spanned<BTreeMap<String, Spanned<toml::Value>>>>;

@@ -70,6 +70,20 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What was set or paired at the kiosk and does not count, with the remedy: a line for each.
+    pub fn damages(&self) -> Vec<String> {
+        let folder = &self.config.data.folder;
+        let settings = self.ignored.iter().map(|error| {
+            let path = settings::path(folder);
+            format!("what was set at the kiosk does not count: {error}; mend or delete {}", path.display())
+        });
+        let pairing = self.damaged_pairing.iter().map(|error| {
+            let path = paired::path(folder);
+            format!("the pairing that was made here does not count: {error}; delete {}, and pair again", path.display())
+        });
+        settings.chain(pairing).collect()
+    }
+
     /// The keys that count because they were set at the kiosk.
     pub fn set_here(&self) -> Vec<String> {
         let here = self.origins.iter().filter(|(_, origin)| settings::is_origin(origin, &self.config.data.folder));
@@ -137,7 +151,8 @@ impl Config {
         let file = sources.file();
         let (mut entries, mut above) = (Vec::new(), Vec::new());
         if let Some(path) = &file {
-            let contents = file::parse(path, &file::read(path)?)?;
+            let text = file::read(path).map_err(|source| Error::Unreadable { path: path.clone(), source })?;
+            let contents = file::parse(path, &text)?;
             for (name, origin) in contents.sections {
                 section(&name, origin)?;
             }

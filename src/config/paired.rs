@@ -25,11 +25,7 @@ pub fn path(folder: &Path) -> PathBuf {
 
 /// What it says; nothing if there is none.
 pub(super) fn read(folder: &Path) -> Result<Vec<Entry>, Error> {
-    let path = path(folder);
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let contents = file::parse(&path, &file::read(&path)?)?;
+    let Some(contents) = file::read_kept(&path(folder))? else { return Ok(Vec::new()) };
     let strange = contents.entries.iter().find(|it| it.section != "pairing" || !KEYS.contains(&it.key.as_str()));
     if let Some(entry) = strange {
         return Err(Error::Unknown {

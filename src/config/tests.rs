@@ -84,8 +84,12 @@ fn mistakes_name_key_place_and_what_is_allowed() {
     says(Flag::set("source.fps").unwrap_err().to_string(), &["--set source.fps", "section.key=value"]);
     let missing = Sources { file: Some("/nowhere/portal.toml".into()), ..Sources::default() };
     says(Config::load(&missing).unwrap_err().to_string(), &["/nowhere/portal.toml", "--config"]);
-    let endless = Sources { file: Some("/dev/zero".into()), ..Sources::default() };
-    says(Config::load(&endless).unwrap_err().to_string(), &["/dev/zero", "too large"]);
+    let device = Sources { file: Some("/dev/zero".into()), ..Sources::default() };
+    says(Config::load(&device).unwrap_err().to_string(), &["/dev/zero", "a device", "regular file", "--config"]);
+    let endless = tempfile::NamedTempFile::new().unwrap();
+    endless.as_file().set_len(1 << 40).unwrap();
+    let endless = Sources { file: Some(endless.path().into()), ..Sources::default() };
+    says(Config::load(&endless).unwrap_err().to_string(), &["too large", "--config"]);
 }
 
 /// What was written in the place of a secret is nearly the secret, and the log goes to many eyes.
@@ -215,18 +219,58 @@ fn settings_of_the_kiosk_have_their_place() {
     assert_eq!(flagged.fixed_by("site", "name"), Some(&Origin::Flag("--site".into())));
     assert_eq!(flagged.fixed_by("display", "rotate_deg"), None);
     for (damaged, words) in [
-        ("[site", "settings.toml, line 1"),
-        ("[display]\nrotate_deg = 45", "0, 90, 180 or 270"),
-        ("[display]\nrotate_deg = \"x\"", "rotate_deg"),
-        ("[data]\nfolder = \"/elsewhere\"", "data.folder"),
-        ("[pairing]\nfar_end = \"AB\"", "pairing.far_end"),
+        ("[site".as_bytes(), "settings.toml, line 1"),
+        (b"[display]\nrotate_deg = 45", "0, 90, 180 or 270"),
+        (b"[display]\nrotate_deg = \"x\"", "rotate_deg"),
+        (b"[data]\nfolder = \"/elsewhere\"", "data.folder"),
+        (b"[pairing]\nfar_end = \"AB\"", "pairing.far_end"),
+        (b"\xff\xfe", "settings.toml cannot be read: it is not text"),
+        (b"", "settings.toml cannot be read: it is a pipe (FIFO)"),
     ] {
-        std::fs::write(settings::path(folder.path()), damaged).unwrap();
+        let path = settings::path(folder.path());
+        let shown = String::from_utf8_lossy(damaged);
+        match damaged {
+            b"" => pipe(&path),
+            damaged => std::fs::write(&path, damaged).unwrap(),
+        }
         let loaded = load(Vec::new());
-        assert_eq!(loaded.config, before.config, "{damaged}");
-        let ignored = loaded.ignored.unwrap().to_string();
-        assert!(ignored.contains(words), "{ignored}");
+        assert_eq!(loaded.config, before.config, "{shown}");
+        let [damage] = &loaded.damages()[..] else { panic!("{:?}", loaded.damages()) };
+        assert!(damage.contains(words), "{damage}");
+        // No flag names another file of this kind.
+        assert!(damage.ends_with(&format!("mend or delete {}", path.display())) && !damage.contains("--config"));
         settings::save(folder.path(), "site", "name", "again".into()).unwrap();
-        assert_eq!(load(Vec::new()).config.site.name, "again", "{damaged}");
+        assert_eq!(load(Vec::new()).config.site.name, "again", "{shown}");
     }
+}
+
+/// A pipe that nobody writes to, in the place of what was there.
+fn pipe(path: &std::path::Path) {
+    let _ = std::fs::remove_file(path);
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// Whatever bears the name of a file of ours, nobody waits for it.
+#[test]
+fn a_pipe_is_no_configuration() {
+    let (answers, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portal.toml");
+        pipe(&path);
+        let environment = [("XDG_DATA_HOME".to_owned(), folder.path().display().to_string())].into_iter().collect();
+        let mut sources = Sources { file: Some(path), environment, ..Sources::default() };
+        let refused = Config::load(&sources).unwrap_err().to_string();
+        let data = folder.path().join("screen-portal");
+        std::fs::create_dir(&data).unwrap();
+        pipe(&crate::config::paired::path(&data));
+        sources.file = None;
+        answers.send((refused, Config::load(&sources).unwrap().damages())).unwrap();
+    });
+    let (refused, damages) = answer.recv_timeout(std::time::Duration::from_secs(5)).expect("nothing is waited for");
+    let has = |text: &str, words: &[&str]| assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    has(&refused, &["portal.toml", "a pipe (FIFO)", "regular file", "--config"]);
+    let [damage] = &damages[..] else { panic!("{damages:?}") };
+    has(damage, &["paired.toml cannot be read", "a pipe (FIFO)", "delete", "pair again"]);
+    assert!(!damage.contains("--config"), "{damage}");
 }

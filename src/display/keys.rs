@@ -1,12 +1,13 @@
 //! The keys of a kiosk, and what each asks for.
 
+use super::controls::Controls;
 use super::overlays::{Followed, Overlays, Shown};
 use super::page::{Outcome, Page, Press};
 use super::window::Fullscreen;
 use crate::operator::{Entered, Lock};
 use crate::ops::{self, Slate};
 use bevy::input::ButtonState;
-use bevy::input::keyboard::{Key, KeyboardInput, NativeKey};
+use bevy::input::keyboard::{Key, KeyboardFocusLost, KeyboardInput, NativeKey};
 use bevy::prelude::*;
 use bevy::window::WindowCloseRequested;
 use std::time::{Duration, Instant};
@@ -107,8 +108,10 @@ pub struct Operator {
     pub was_wrong: bool,
     /// What is done when the PIN is right.
     pending: Option<Action>,
-    /// A key that has to be held, and since when it is.
-    held: Option<(Key, Action, Instant)>,
+    /// A key that has to be held, by its place (what it means may change with Shift before it is released), and since when it is.
+    held: Option<(KeyCode, Action, Instant)>,
+    /// Which keys for Control are down.
+    controls: Controls,
 }
 
 /// So long a key is held, where that is wanted.
@@ -139,8 +142,7 @@ fn is_free(action: Action, slate: Slate) -> bool {
 
 /// Keys to actions: through the settings page, the PIN and the holding.
 pub(super) fn listen(
-    mut keys: MessageReader<KeyboardInput>,
-    pressed: Res<ButtonInput<KeyCode>>,
+    (mut keys, mut unfocused): (MessageReader<KeyboardInput>, MessageReader<KeyboardFocusLost>),
     (live, shown): (Res<Followed>, Res<Shown>),
     commands: Res<Commands>,
     mut operator: ResMut<Operator>,
@@ -148,7 +150,6 @@ pub(super) fn listen(
     mut asked: ResMut<Asked>,
 ) {
     let now = Instant::now();
-    let control = pressed.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]);
     if live.is_changed() {
         operator.lock.set_pin(live.0.operator.pin.clone());
     }
@@ -162,8 +163,11 @@ pub(super) fn listen(
     }
     for input in keys.read() {
         let operator = &mut *operator;
+        // As it was when this key was pressed, not as it is when the frame comes: Ctrl may have been pressed and released between two.
+        operator.controls.follow(input);
+        let control = operator.controls.any();
         if input.state == ButtonState::Released {
-            operator.held.take_if(|(key, ..)| *key == input.logical_key);
+            operator.held.take_if(|(key, ..)| *key == input.key_code);
             continue;
         }
         overlays.touch();
@@ -204,12 +208,17 @@ pub(super) fn listen(
         }
         let Some(action) = action else { continue };
         if live.0.operator.hold && action != Action::CloseOverlays {
-            operator.held = Some((input.logical_key.clone(), action, now));
+            operator.held = Some((input.key_code, action, now));
         } else {
             operator.ask(action, shown.0.slate, now, &mut asked);
         }
     }
-    let held_long = |(.., since): &mut (Key, Action, Instant)| now.saturating_duration_since(*since) >= HOLD;
+    // Whoever has the keys now, we are not told of what is released.
+    if unfocused.read().count() > 0 {
+        let operator = operator.bypass_change_detection();
+        (operator.controls, operator.held) = Default::default();
+    }
+    let held_long = |(.., since): &mut (KeyCode, Action, Instant)| now.saturating_duration_since(*since) >= HOLD;
     if let Some((_, action, _)) = operator.bypass_change_detection().held.take_if(held_long) {
         operator.ask(action, shown.0.slate, now, &mut asked);
     }
@@ -231,17 +240,19 @@ impl Operator {
         match key {
             Key::Escape => self.lock.cancel(),
             Key::Backspace => self.lock.take_back(now),
+            Key::Enter => match self.lock.enter(now) {
+                Entered::Right => asked.0.extend(self.pending.take()),
+                Entered::Wrong => {
+                    self.was_wrong = true;
+                    tracing::warn!("a wrong PIN was entered at the kiosk");
+                }
+                Entered::Nothing | Entered::Paused => {}
+            },
             Key::Character(text) => {
                 let digit = text.chars().next().and_then(|character| character.to_digit(10));
                 let Some(digit) = digit.and_then(|digit| u8::try_from(digit).ok()) else { return };
-                match self.lock.digit(digit, now) {
-                    Entered::Right => asked.0.extend(self.pending.take()),
-                    Entered::Wrong => {
-                        self.was_wrong = true;
-                        tracing::warn!("a wrong PIN was entered at the kiosk");
-                    }
-                    Entered::More => self.was_wrong = false,
-                    Entered::Paused => {}
+                if self.lock.digit(digit, now) {
+                    self.was_wrong = false;
                 }
             }
             _ => {}
@@ -306,7 +317,7 @@ fn act(
             Action::Info => overlays.toggle_info(),
             Action::Settings => {
                 overlays.open_settings();
-                commands.send(ops::Command::ListCameras);
+                commands.send(ops::Command::OpenSettings);
             }
             Action::Help => overlays.toggle_help(),
             Action::CloseOverlays => overlays.close(),
@@ -338,6 +349,7 @@ mod tests {
                 for digit in digits.chars() {
                     operator.enter(&Key::Character(digit.to_string().into()), now, asked);
                 }
+                operator.enter(&Key::Enter, now, asked);
             };
             type_in(&mut operator, "0000", &mut asked);
             assert!(asked.0.is_empty() && operator.was_wrong && operator.lock.is_asking(now));

@@ -4,7 +4,7 @@ use super::keys::{Action, Asked, Commands, Operator, close, listen};
 use super::overlays::{Followed, Overlays, Shown};
 use crate::ops::{self, Slate};
 use bevy::input::ButtonState;
-use bevy::input::keyboard::{Key, KeyboardInput};
+use bevy::input::keyboard::{Key, KeyboardFocusLost, KeyboardInput};
 use bevy::prelude::*;
 use bevy::window::WindowCloseRequested;
 use std::time::{Duration, Instant};
@@ -21,14 +21,15 @@ impl Kiosk {
         let mut operator = Operator::default();
         operator.lock.set_pin(pin.into());
         if let Some(ago) = unlocked {
-            pin.bytes().for_each(|digit| {
-                let _ = operator.lock.digit(digit - b'0', Instant::now() - ago);
-            });
+            for digit in pin.bytes() {
+                operator.lock.digit(digit - b'0', Instant::now() - ago);
+            }
+            operator.lock.enter(Instant::now() - ago);
         }
         let mut app = App::new();
         app.add_message::<KeyboardInput>()
             .add_message::<WindowCloseRequested>()
-            .init_resource::<ButtonInput<KeyCode>>()
+            .add_message::<KeyboardFocusLost>()
             .init_resource::<Asked>()
             .insert_resource(Commands(commands))
             .insert_resource(operator)
@@ -41,10 +42,38 @@ impl Kiosk {
 
     /// Presses a key; what is to be done then.
     fn press(&mut self, logical_key: Key, repeat: bool) -> Vec<Action> {
-        let (key_code, window) = (KeyCode::F24, Entity::PLACEHOLDER);
-        let state = ButtonState::Pressed;
-        self.0.world_mut().write_message(KeyboardInput { key_code, logical_key, state, text: None, repeat, window });
+        self.event(KeyCode::F24, logical_key, ButtonState::Pressed, repeat);
         self.update()
+    }
+
+    /// What a keyboard says between two frames.
+    fn event(&mut self, key_code: KeyCode, logical_key: Key, state: ButtonState, repeat: bool) {
+        let window = Entity::PLACEHOLDER;
+        self.0.world_mut().write_message(KeyboardInput { key_code, logical_key, state, text: None, repeat, window });
+    }
+
+    /// Several events, all of them in one frame or each in one of its own: `+` and `-` for pressed and released; C and c are the two keys for
+    /// Control, L another one that the layout makes one.
+    fn type_in(&mut self, keys: &str, frames: bool) -> Vec<Action> {
+        let mut done = Vec::new();
+        for event in keys.split_whitespace() {
+            let state = if event.starts_with('+') { ButtonState::Pressed } else { ButtonState::Released };
+            let (key_code, key) = match &event[1..] {
+                "C" => (KeyCode::ControlLeft, Key::Control),
+                "c" => (KeyCode::ControlRight, Key::Control),
+                "L" => (KeyCode::CapsLock, Key::Control),
+                // Shift was released first: the same key means another character.
+                "?" => (KeyCode::Slash, Key::Character("?".into())),
+                "/" => (KeyCode::Slash, Key::Character("/".into())),
+                letter => (KeyCode::KeyQ, Key::Character(letter.into())),
+            };
+            self.event(key_code, key, state, false);
+            if frames {
+                done.extend(self.update());
+            }
+        }
+        done.extend(self.update());
+        done
     }
 
     fn update(&mut self) -> Vec<Action> {
@@ -146,5 +175,49 @@ fn whoever_closes_the_window_needs_the_pin() {
     kiosk.0.world_mut().write_message(WindowCloseRequested { window });
     kiosk.update();
     let done: Vec<_> = ["4", "7", "1", "1"].map(|digit| kiosk.letter(digit)).concat();
-    assert_eq!(done, [Action::Quit]);
+    assert_eq!(done, []);
+    assert_eq!(kiosk.press(Key::Enter, false), [Action::Quit]);
+}
+
+/// Ctrl counts as it was when the other key was pressed, however many frames there are.
+#[test]
+fn control_is_followed_key_by_key() {
+    for (keys, quits) in [
+        ("+C +q -q -C", true),
+        ("+c +q -c -q", true),
+        ("+L +q -q -L", true),
+        ("+C +c -C +q", true),
+        ("+C -C +q -q", false),
+        ("+q +C -q -C", false),
+        ("+C +c -c -C +q", false),
+        ("-C +q", false),
+        ("+q -q", false),
+    ] {
+        for frames in [false, true] {
+            let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+            let expected = if quits { vec![Action::Quit] } else { vec![] };
+            assert_eq!(kiosk.type_in(keys, frames), expected, "{keys}, frames {frames}");
+        }
+    }
+    let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+    kiosk.type_in("+C", false);
+    kiosk.0.world_mut().write_message(KeyboardFocusLost);
+    kiosk.update();
+    assert_eq!(kiosk.type_in("+q", false), [], "released elsewhere");
+}
+
+#[test]
+fn a_key_that_is_let_go_is_not_held() {
+    for keys in ["+? -?", "+? -/"] {
+        let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+        kiosk.0.world_mut().resource_mut::<Followed>().0.operator.hold = true;
+        kiosk.type_in(keys, false);
+        std::thread::sleep(SECOND * 11 / 10);
+        assert_eq!(kiosk.update(), [], "{keys}");
+    }
+    let mut kiosk = Kiosk::new("", None, Slate::Hidden);
+    kiosk.0.world_mut().resource_mut::<Followed>().0.operator.hold = true;
+    kiosk.type_in("+?", false);
+    std::thread::sleep(SECOND * 11 / 10);
+    assert_eq!(kiosk.update(), [Action::Help]);
 }

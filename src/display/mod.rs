@@ -34,6 +34,8 @@ pub mod app;
 #[cfg(feature = "kiosk")]
 pub mod canvas;
 #[cfg(feature = "kiosk")]
+mod controls;
+#[cfg(feature = "kiosk")]
 pub mod direct;
 #[cfg(feature = "kiosk")]
 pub mod fit;

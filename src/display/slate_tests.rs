@@ -189,6 +189,7 @@ fn exhibit(
             for digit in PIN.bytes() {
                 operator.lock.digit(digit - b'0', Instant::now());
             }
+            operator.lock.enter(Instant::now());
         }
         match scene.panel {
             Panel::None => {}

@@ -59,9 +59,12 @@ pub fn acceptor(config: &Config, folder: &Path) -> Result<Option<TlsAcceptor>, E
             (path.clone(), path)
         }
     };
-    let chain = CertificateDer::pem_file_iter(&certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| of_pem(&certificate, "certificate", error))?;
-    let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| of_pem(&key, "private key", error))?;
+    let read = |path: &Path| {
+        files::read(path, files::LARGEST_PEM).map_err(|source| Error::File { path: path.to_owned(), source })
+    };
+    let chain = CertificateDer::pem_slice_iter(&read(&certificate)?).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| of_pem(&certificate, "certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|error| of_pem(&key, "private key", &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -93,9 +96,6 @@ fn make(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn of_pem(path: &Path, what: &'static str, error: rustls::pki_types::pem::Error) -> Error {
-    match error {
-        rustls::pki_types::pem::Error::Io(source) => Error::File { path: path.to_owned(), source },
-        other => Error::Pem { path: path.to_owned(), what, problem: format!("{other:?}") },
-    }
+fn of_pem(path: &Path, what: &'static str, error: &rustls::pki_types::pem::Error) -> Error {
+    Error::Pem { path: path.to_owned(), what, problem: format!("{error:?}") }
 }

@@ -4,6 +4,7 @@
 //! `examples/hub_camera.rs` and `examples/hub_viewer.rs` show both ends of a meeting.
 
 use super::message::{FromHub, Join, ToHub};
+use crate::files;
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -154,7 +155,8 @@ fn connector(options: &Options) -> Result<TlsConnector, Error> {
     match &options.trust {
         Some(file) => {
             let failed = |problem: String| Error::Trust(format!("{}: {problem}", file.display()));
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))? {
+            let pem = files::read(file, files::LARGEST_PEM).map_err(|error| failed(error.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|error| failed(error.to_string()))?;
                 roots.add(certificate).map_err(|error| failed(error.to_string()))?;
             }

@@ -8,7 +8,8 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Digits, 4 to 8 of them, that are asked for before a key does anything but switch privacy on. Default: empty, nothing is asked.
+    /// Digits, 4 to 8 of them, that are asked for before a key does anything but switch privacy on; the key Enter ends the entry. Default:
+    /// empty, nothing is asked.
     pub pin: Pin,
     /// Whether a key has to be held for a second, so that somebody who leans on the keyboard does nothing. Default: false.
     pub hold: bool,
@@ -28,11 +29,6 @@ impl Pin {
     /// Whether there is one.
     pub fn is_set(&self) -> bool {
         !self.0.is_empty()
-    }
-
-    /// How many digits it has.
-    pub fn digits(&self) -> usize {
-        self.0.len()
     }
 
     /// Whether this is it, in a time that does not depend on how much of it is right.

@@ -14,16 +14,16 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// But never longer: the operator, too, has to get in again on the same day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// What came of a digit.
+/// What came of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entered {
-    /// More digits are to come.
-    More,
+    /// There is no digit.
+    Nothing,
     /// The keys work now.
     Right,
     /// They do not.
     Wrong,
-    /// No digits are taken for now.
+    /// Nothing is taken for now.
     Paused,
 }
 
@@ -94,16 +94,28 @@ impl Lock {
         self.paused_until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero())
     }
 
-    /// Takes a digit. The last one decides, without a further key: on a pad of digits there may be none.
-    pub fn digit(&mut self, digit: u8, now: Instant) -> Entered {
+    /// Takes a digit; whether it does. It never judges: an entry that is judged as soon as it is as long as the PIN tells how long that is.
+    pub fn digit(&mut self, digit: u8, now: Instant) -> bool {
+        if self.pause(now).is_some() {
+            return false;
+        }
+        self.touched = Some(now);
+        self.taken = self.taken.wrapping_add(1);
+        // One more than there can be: what is too long stays wrong, and is no longer than this.
+        if self.entry.len() <= MOST_DIGITS {
+            self.entry.push(char::from(b'0' + digit.min(9)));
+        }
+        true
+    }
+
+    /// Ends the entry, by a key of its own, and judges it.
+    pub fn enter(&mut self, now: Instant) -> Entered {
         if self.pause(now).is_some() {
             return Entered::Paused;
         }
         self.touched = Some(now);
-        self.taken = self.taken.wrapping_add(1);
-        self.entry.push(char::from(b'0' + digit.min(9)));
-        if self.entry.len() < self.pin.digits().min(MOST_DIGITS) {
-            return Entered::More;
+        if self.entry.is_empty() {
+            return Entered::Nothing;
         }
         let right = self.pin.is(&self.entry);
         self.entry.clear();
@@ -145,7 +157,10 @@ mod tests {
     use super::*;
 
     fn enter(lock: &mut Lock, digits: &str, now: Instant) -> Entered {
-        digits.bytes().map(|digit| lock.digit(digit - b'0', now)).last().unwrap()
+        for digit in digits.bytes() {
+            lock.digit(digit - b'0', now);
+        }
+        lock.enter(now)
     }
 
     #[test]
@@ -159,7 +174,7 @@ mod tests {
         let at = |s| start + Duration::from_secs(s);
         assert!(!lock.is_open(start));
         lock.ask(start);
-        assert_eq!(lock.digit(4, start), Entered::More);
+        assert!(lock.digit(4, start));
         assert_eq!(lock.taken(), 1);
         lock.take_back(start);
         assert_eq!(enter(&mut lock, "4711", start), Entered::Right);
@@ -197,6 +212,38 @@ mod tests {
             }
             assert!(before.replace(shown.clone()).is_none_or(|before| before == shown), "{pin}");
         }
+    }
+
+    /// Whoever tries for himself must not learn it either: nothing but the key that ends the entry judges it, and wrong entries of all
+    /// lengths look the same.
+    #[test]
+    fn no_wrong_entry_tells_how_long_the_pin_is() {
+        let now = Instant::now();
+        let mut seen = None;
+        for pin in ["4711", "47114", "471147", "4711471", "47114711"] {
+            let mut answers = Vec::new();
+            for length in 1..20 {
+                let mut lock = Lock::new(pin.into());
+                lock.ask(now);
+                for digit in 0..length {
+                    answers.push((lock.digit(9, now), digit, lock.is_asking(now), lock.taken()));
+                }
+                assert_eq!(lock.enter(now), Entered::Wrong, "{pin}, {length}");
+                // Not even the right one, if something follows it.
+                assert_eq!(enter(&mut lock, &format!("{pin}0000"), now), Entered::Wrong);
+                assert_eq!(enter(&mut lock, pin, now), Entered::Right);
+            }
+            assert!(seen.replace(answers.clone()).is_none_or(|seen| seen == answers), "{pin}");
+        }
+    }
+
+    #[test]
+    fn to_end_an_entry_that_is_empty_is_no_try() {
+        let (mut lock, now) = (Lock::new("4711".into()), Instant::now());
+        for _ in 0..10 {
+            assert_eq!(lock.enter(now), Entered::Nothing);
+        }
+        assert_eq!(lock.pause(now), None);
     }
 
     #[test]

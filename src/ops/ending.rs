@@ -12,8 +12,8 @@
 use super::{logging, systemd};
 use crate::files;
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File};
-use std::io::{self, Read};
+use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -291,10 +291,8 @@ fn tell(last: &Ending) {
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
     // None is the usual case: the first start.
-    File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    files::read(path, LARGEST_FILE).ok()
 }
 
 fn write(path: &Path, note: &Note) -> io::Result<()> {

@@ -239,8 +239,8 @@ pub enum Command {
     Set(&'static str, &'static str, Value),
     /// Use the next one of the cameras that the configuration allows.
     NextCamera,
-    /// See which cameras there are, for the settings page.
-    ListCameras,
+    /// Open the settings page: see which cameras there are, and nothing of what was told there before.
+    OpenSettings,
     /// Look at the network, for the settings page.
     TestNetwork,
     /// End the program in order.

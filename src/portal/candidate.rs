@@ -36,6 +36,10 @@ fn doubt(now: &Loaded, next: &Loaded) -> Option<String> {
             "pairing.far_end is not set any more; restart the portal if it is to be paired with nobody".to_owned()
         })
     };
+    // What was damaged at the start already must not keep the operator's changes from counting.
+    if now.ignored.is_none() && next.ignored.is_some() {
+        return Some("what was set at the kiosk would be lost".to_owned());
+    }
     let Some(path) = now.file.as_ref() else { return lost_far_end() };
     let shown = path.display();
     let says_something = |loaded: &Loaded| {
@@ -170,9 +174,22 @@ mod tests {
                 Some(why) => assert!(refused.as_ref().is_some_and(|it| it.contains(why)), "{after}: {refused:?}"),
             }
         }
+        // Set at the kiosk: what was damaged while the portal runs, and what was at its start.
+        let settings = config::settings::path(folder.path().join("screen-portal").as_path());
+        std::fs::create_dir(folder.path().join("screen-portal")).unwrap();
+        let set = |text: &str| std::fs::write(&settings, text).unwrap();
+        set("[source]\ncamera = \"Door\"\n");
+        let whole = load(&path, &named);
+        assert_eq!(whole.config.source.camera.names(), ["Door"]);
+        set("[source]\ncam");
+        let damaged = load(&path, &named);
+        assert!(refusal(&whole, &damaged, own).is_some_and(|why| why.contains("set at the kiosk would be lost")));
+        let changed = load(&path, &named.replace("Harbour", "Quay"));
+        assert_eq!(refusal(&damaged, &changed, own), None, "the operator's changes count");
+        std::fs::remove_file(&settings).unwrap();
+        assert_eq!(refusal(&whole, &load(&path, &named), own), None, "who deletes it means it");
         // Paired here, by a code: to take that away is meant, a damaged file is not.
         let paired_here = config::paired::path(folder.path().join("screen-portal").as_path());
-        std::fs::create_dir(folder.path().join("screen-portal")).unwrap();
         std::fs::write(&paired_here, &paired).unwrap();
         let (text, now) = ("[site]\nname = \"Harbour\"\n", load(&path, "[site]\nname = \"Harbour\"\n"));
         assert!(now.is_paired_here());

@@ -35,8 +35,8 @@ pub(super) enum Order {
     Set(&'static str, &'static str, Value),
     /// A person at the kiosk wants another camera.
     NextCamera,
-    /// A person at the kiosk wants to see the cameras.
-    ListCameras,
+    /// A person at the kiosk opens the settings page.
+    OpenSettings,
     /// A person at the kiosk wants to know about the network.
     TestNetwork,
 }
@@ -136,7 +136,12 @@ impl Keeper {
                 };
                 self.show(|live| live.notice = notice);
             }
-            Order::ListCameras => {
+            Order::OpenSettings => {
+                // What was found and told some other day says nothing of this one.
+                self.show(|live| {
+                    live.network.clear();
+                    live.notice.clear();
+                });
                 // While private the list stays as it was.
                 if let Some(cameras) = self.rooms.capture.upgrade().and_then(|capture| capture.names()) {
                     self.show(|live| live.cameras = cameras);
@@ -155,11 +160,8 @@ impl Keeper {
         self.read = stamps(&self.loaded);
         match Config::load(&self.loaded.sources) {
             Ok(loaded) => {
-                if let Some(error) = &loaded.ignored {
-                    tracing::error!("what was set at the kiosk does not count: {error}");
-                }
-                if let Some(error) = &loaded.damaged_pairing {
-                    tracing::error!("the pairing that was made here does not count: {error}; pair again");
+                for damage in loaded.damages() {
+                    tracing::error!("{damage}");
                 }
                 match candidate::refusal(&self.loaded, &loaded, self.rooms.fingerprint) {
                     None => return self.apply(loaded),
@@ -241,6 +243,10 @@ impl Keeper {
         let folder = loaded.config.data.folder.clone();
         self.apply(loaded);
         let saved = settings::save(&folder, section, key, toml_of(value));
+        if saved.is_ok() {
+            // Whatever was damaged there, it is whole now.
+            self.loaded.ignored = None;
+        }
         // Our own writing is no news; what the operator has written meanwhile is.
         let own = stamps(&self.loaded)[1];
         (self.read[1], self.seen[1]) = (own, own);

@@ -145,7 +145,7 @@ fn remove_code(folder: &Path) -> std::io::Result<()> {
 
 /// The code that a portal that runs here shows now, and for how many seconds more.
 pub(crate) fn code_shown_here(folder: &Path) -> Option<(Code, u64)> {
-    let text = std::fs::read_to_string(folder.join(CODE_FILE)).ok()?;
+    let text = files::read_text(&folder.join(CODE_FILE), 1024).ok()?;
     let (code, until) = text.split_once('\n')?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let left = until.trim().parse::<u64>().ok()?.checked_sub(now).filter(|left| (1..=3600).contains(left))?;

@@ -3,6 +3,7 @@
 use super::machine::Machine;
 use super::plan::Mode;
 use super::{DATA, Error, LOGS};
+use crate::files;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -11,6 +12,8 @@ use std::time::UNIX_EPOCH;
 
 /// Where it is kept: a folder that is root's alone. Whoever could write it could have root remove any file.
 pub const PLACE: &str = "/var/lib/screen-portal-service.json";
+/// It names some dozens of files.
+const LARGEST_BYTES: u64 = 1024 * 1024;
 
 /// What an installation has made, over all its repetitions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +138,7 @@ impl Record {
     /// It cannot be read or understood.
     pub fn load(root: &Path) -> Result<Option<Self>, Error> {
         let path = Self::place(root);
-        match std::fs::read_to_string(&path) {
+        match files::read_text(&path, LARGEST_BYTES) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::File { path, source }),
             Ok(text) => serde_json::from_str(&text)

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// At once, as editors that mean well do it.
+/// At once, as editors that mean well do it. Nothing: a pipe that nobody writes to.
 fn write(place: &Place, bytes: &[u8]) {
     let new = place.folder.path().join("portal.toml.new");
-    std::fs::write(&new, bytes).unwrap();
+    match bytes {
+        [] => assert!(std::process::Command::new("mkfifo").arg(&new).status().unwrap().success()),
+        bytes => std::fs::write(&new, bytes).unwrap(),
+    }
     std::fs::rename(new, place.folder.path().join("portal.toml")).unwrap();
 }
 
@@ -29,6 +32,7 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
         ("a value of another kind", b"[site]\nname = 5\n"),
         ("bytes that are no text", b"\xff\xfe\x00[site]\n"),
         ("endless", &[b'#'; 8_000_000]),
+        ("a pipe that nobody writes to", b""),
     ] {
         let lines = places[0].log().lines().count();
         write(&places[0], bytes);

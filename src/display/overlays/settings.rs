@@ -178,8 +178,7 @@ const PLACES: u32 = 5;
 
 /// What is seen of the entry of a PIN: a mark that goes one place on with each key that is taken, and from entry to
 /// entry. The operator sees that a key has arrived; a passer-by, or a photograph, sees neither how many digits stand
-/// there nor how many there are. (Who tries for himself learns that with the first wrong entry, after which the lock
-/// soon gets slow; a key to end the entry would hide it, but a pad of digits may have none.)
+/// there nor how many there are. Nor does who tries for himself: an entry is judged when Enter ends it, however long it is.
 fn row(taken: u32) -> String {
     let places = (0..PLACES).map(|n| if n == taken % PLACES { "●" } else { "○" });
     places.collect::<Vec<_>>().join(" ")
@@ -205,7 +204,7 @@ fn follow_pin(
     let note = match operator.lock.pause(now) {
         Some(left) => format!("Too many wrong entries: wait {} s", left.as_secs() + 1),
         None if operator.was_wrong => "That was not it".to_owned(),
-        None => "Enter the digits; Esc to leave".to_owned(),
+        None => "The digits, then Enter; Esc to leave".to_owned(),
     };
     for (piece, mut text) in &mut pieces {
         let words = match piece {

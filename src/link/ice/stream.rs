@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::server::{Reach, Server};
+use crate::files;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -56,7 +57,8 @@ impl Tls {
             let unreadable = |error: &dyn fmt::Display| {
                 failed(format!("[link] ice_ca_file {}: {error}; it must be PEM", file.display()))
             };
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
+            let pem = files::read(file, files::LARGEST_PEM).map_err(|error| unreadable(&error))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|error| unreadable(&error))?;
                 roots.add(certificate).map_err(|error| unreadable(&error))?;
             }

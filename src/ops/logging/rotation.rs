@@ -1,5 +1,6 @@
 //! A log in files of a bounded size: `portal.log`, and before that `portal.log.1`, `portal.log.2` …
 
+use crate::files;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,7 +32,10 @@ impl Rotation {
     }
 
     fn current(&self) -> io::Result<(File, u64)> {
-        let file = OpenOptions::new().create(true).append(true).mode(MODE).open(&self.path)?;
+        // What is no file cannot be rotated, and a pipe that nobody reads would be waited for.
+        let mut options = OpenOptions::new();
+        let options = options.create(true).append(true).mode(MODE).custom_flags(libc::O_NONBLOCK);
+        let file = files::regular(options.open(&self.path)?)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     }
