@@ -53,7 +53,7 @@ use keeper::{Order, Rooms};
 pub use quit::Ended;
 use quit::Quit;
 use shutter::Shutter;
-pub(crate) use signals::survive_reload;
+pub use signals::Signals;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,14 +107,15 @@ pub enum Error {
 /// Runs one portal until it is told to stop: by a key, a closed window, SIGINT or SIGTERM. Blocks the calling thread, which must be
 /// the main thread unless `headless`: window systems insist on it.
 ///
-/// `started` is when the process started, for the figure "first picture". Says how it ended: as it was asked to, or to begin again.
+/// `started` is when the process started, for the figure "first picture"; `signals` have been listened to since. Says how it ended: as it was asked to, or to begin again.
 ///
 /// # Errors
 /// Only what cannot heal by itself ends here: see [`Error`]. A missing camera, an unreachable far end or a broken network do not.
-pub fn run(loaded: &Loaded, headless: bool, started: Instant) -> Result<Ended, Error> {
+pub fn run(loaded: &Loaded, headless: bool, started: Instant, signals: Signals) -> Result<Ended, Error> {
     let waker = Waker::new();
     let quit = Quit::new(waker.clone());
-    let portal = Portal::start(loaded, headless, started, &quit, waker.clone())?;
+    signals.end(quit.clone());
+    let portal = Portal::start(loaded, headless, started, &quit, waker.clone(), signals)?;
     let shown = if headless {
         quit.wait();
         Ok(())
@@ -146,8 +147,8 @@ struct Portal {
     decoder: Arc<decode::Worker>,
     /// The thread that looks after the others, and what ends it when it is dropped.
     watch: (Sender<Infallible>, JoinHandle<()>),
-    /// Ends the thread that waits for signals.
-    signals: signal_hook::iterator::Handle,
+    /// Whoever waits for signals.
+    signals: Signals,
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     board: Arc<Board>,
     figures: Arc<Figures>,
@@ -176,7 +177,14 @@ struct Portal {
 impl Portal {
     /// Starts everything but the window: signalling, camera and encoder are under way before the window is, so that the first
     /// picture does not wait for one after the other.
-    fn start(loaded: &Loaded, headless: bool, started: Instant, quit: &Quit, waker: Waker) -> Result<Self, Error> {
+    fn start(
+        loaded: &Loaded,
+        headless: bool,
+        started: Instant,
+        quit: &Quit,
+        waker: Waker,
+        signals: Signals,
+    ) -> Result<Self, Error> {
         let config = &loaded.config;
         let figures = Arc::new(Figures::new(started));
         let identity = Identity::load_or_create(&config.data.folder)?;
@@ -228,12 +236,14 @@ impl Portal {
                     on_active: Arc::new(move |active| on_active.set_active(active)),
                     on_held: Arc::new(move |held| on_held.set_held(held)),
                     on_view: Box::new(move |status| {
+                        let told = status.far_hours.clone();
+                        on_view.link(status);
+                        // Whoever hears of the hours finds whose they are.
                         far_hours_in.send_if_modified(|hours| {
-                            let news = *hours != status.far_hours;
-                            hours.clone_from(&status.far_hours);
+                            let news = *hours != told;
+                            *hours = told;
                             news
                         });
-                        on_view.link(status);
                     }),
                     signaling: (outgoing, events),
                     on_doubt: Arc::new(move || doubt.doubt()),
@@ -296,7 +306,7 @@ impl Portal {
             runtime.spawn(pairing::wait(config.clone(), identity.clone(), figures, board, orders.clone()));
         }
         runtime.spawn(pairing::confirm(loaded.clone(), Arc::clone(&board)));
-        let signals = signals::listen(quit.clone(), orders.clone())?;
+        signals.reload(orders.clone());
         let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture, kept));
         let (hours_in, hours) = watch::channel(config.hours.clone());
         let (live_in, live) = watch::channel(keeper::live(config));
@@ -309,6 +319,7 @@ impl Portal {
             quit: quit.clone(),
             fingerprint: identity.fingerprint(),
             waker,
+            figures: Arc::clone(&figures),
         };
         keeper::start(loaded.clone(), rooms, to_keep)?;
         let power = monitor(live.clone(), headless);
@@ -380,7 +391,10 @@ impl Portal {
                     Err(RecvTimeoutError::Timeout) => continue,
                     Err(RecvTimeoutError::Disconnected) => break,
                 };
-                tracing::info!(?command, "asked at the kiosk");
+                // Of privacy the shutter tells what came of it.
+                if command != Command::TogglePrivacy {
+                    tracing::info!("asked at the kiosk: {command}");
+                }
                 match command {
                     Command::Reconnect => {
                         if let Some(dial) = &dial {
@@ -390,7 +404,7 @@ impl Portal {
                             link.reconnect();
                         }
                     }
-                    Command::TogglePrivacy => shutter.toggle_private(),
+                    Command::TogglePrivacy => shutter.toggle_private("a key"),
                     // Full means that the one before is still being carried out; the key will be pressed again.
                     Command::Set(section, key, value) => drop(orders.try_send(Order::Set(section, key, value))),
                     Command::NextCamera => drop(orders.try_send(Order::NextCamera)),

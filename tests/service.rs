@@ -300,6 +300,58 @@ fn a_kiosk_is_enabled_owned_and_becomes_a_desktop_when_asked() {
     assert!(!std::fs::read_to_string(root.join("etc/passwd")).unwrap().contains("kim") || !is_root());
 }
 
+/// As who builds an image has it before anything else is there, to be laid over the rest.
+#[test]
+fn an_empty_folder_takes_an_installation_and_tells_of_it() {
+    for (arguments, unit) in
+        [(["--cage"].as_slice(), UNIT), (&["--desktop", "--user", "pi"], "etc/systemd/user/screen-portal.service")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let status = service(root, &["status"]);
+        assert_eq!(status.status.code(), Some(7), "nothing is installed yet: {}", said(&status));
+        let output = install(root, arguments);
+        assert!(root.join(unit).is_file() && root.join("etc/sysusers.d/screen-portal.conf").is_file(), "{output}");
+        assert!(output.contains("note ") && output.contains("when it boots"), "{output}");
+        for users in ["etc/passwd", "etc/group"] {
+            assert!(!root.join(users).exists(), "it would take the place of the machine's {users}");
+        }
+        if output.contains("left out") {
+            println!("skipped: not root, so nothing starts it\n{output}");
+            continue;
+        }
+        let status = service(root, &["status"]);
+        assert_eq!(status.status.code(), Some(0), "{}", said(&status));
+        assert!(said(&status).contains("will start it"), "{}", said(&status));
+        let again = install(root, arguments);
+        assert!(again.contains("nothing to do"), "{again}");
+        let purged = service(root, &["uninstall", "--purge"]);
+        assert!(purged.status.success(), "{}", said(&purged));
+        let left: Vec<_> = names(&all(root), root).into_iter().filter(|name| root.join(name).is_file()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// In an image nothing runs: it is well if it will.
+#[test]
+fn the_status_of_an_image_is_whether_it_will_start() {
+    let image = image();
+    let root = image.path();
+    let output = install(root, &[]);
+    if !is_root() || output.contains("skipped") {
+        println!("skipped: not root, so nothing starts it\n{output}");
+        return;
+    }
+    let code = || service(root, &["status"]).status.code();
+    assert_eq!(code(), Some(0), "{}", said(&service(root, &["status"])));
+    std::fs::remove_file(root.join("etc/systemd/system/multi-user.target.wants/screen-portal.service")).unwrap();
+    assert_eq!(code(), Some(7), "nothing would start it");
+    install(root, &["--desktop", "--user", "pi"]);
+    assert_eq!(code(), Some(0), "{}", said(&service(root, &["status"])));
+    service(root, &["uninstall"]);
+    assert_eq!(code(), Some(7));
+}
+
 #[test]
 fn a_dry_run_tells_all_and_changes_nothing() {
     let image = image();

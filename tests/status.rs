@@ -111,6 +111,33 @@ async fn idle_connections_end_and_too_many_are_refused() {
     assert!(get(served.address, "/health").await.0.starts_with("HTTP/1.1 503 "));
 }
 
+/// Requests that are never finished, many more than there are places: whoever means it is answered all the same, from the same address too.
+#[tokio::test]
+async fn half_open_requests_keep_nobody_out() {
+    let served = serve();
+    let mut half_open = Vec::new();
+    for n in 0..300 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(b"GET /status HTTP/1.1\r\nHost: por").await.unwrap();
+        half_open.push(stream);
+        if n % 50 == 49 {
+            let started = Instant::now();
+            assert!(get(served.address, "/health").await.0.starts_with("HTTP/1.1 503 "), "after {n}");
+            assert!(started.elapsed() < Duration::from_secs(1), "{:?} after {n}", started.elapsed());
+        }
+    }
+    let started = Instant::now();
+    assert!(get(served.address, "/status").await.0.starts_with("HTTP/1.1 200 "));
+    println!("{:?} with {} half-open requests", started.elapsed(), half_open.len());
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    // And none of them is held for long.
+    let waited = Instant::now();
+    for mut stream in half_open {
+        let _ = timeout(Duration::from_secs(8), stream.read_to_end(&mut Vec::new())).await.expect("closed within 8 s");
+    }
+    assert!(waited.elapsed() < Duration::from_secs(6), "{:?}", waited.elapsed());
+}
+
 #[tokio::test]
 async fn a_taken_port_is_one_clear_line() {
     let served = serve();

@@ -1,6 +1,7 @@
 //! `screen-portal check`: everything that a portal needs, looked at one after the other, each with a remedy.
 
 mod network;
+mod running;
 
 use super::Exit;
 use crate::capture::{self, Kind, Outputs};
@@ -11,6 +12,7 @@ use crate::ops::{CameraState, Figures, say};
 use crate::pairing::Identity;
 use crate::signaling;
 use jiff::Timestamp;
+use running::Running;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,11 +53,26 @@ pub fn run(loaded: &Loaded, headless: bool) -> Exit {
             Err(error) => Bad(error.to_string()),
         },
     );
+    let running = running::ask(config);
+    if let Some(running) = &running {
+        let own = identity.as_ref().ok().map(Identity::fingerprint);
+        print("running portal", running.itself(config, own));
+    }
     print("pairing", pairing(config, identity.as_ref().ok()));
     print("opening hours", hours(&config.hours));
-    print("source", source(config));
-    print("display", if headless { Skipped("--headless".into()) } else { display() });
-    print("Vulkan driver", if headless { Skipped("--headless".into()) } else { vulkan() });
+    // Before anything is tried: what a portal has open cannot be had beside it.
+    print("source", running.as_ref().map_or_else(|| source(config), Running::source));
+    let without = || Skipped("--headless".into());
+    match &running {
+        _ if headless => print("display", without()),
+        Some(running) => print("display", running.display()),
+        None => print("display", display()),
+    }
+    match &running {
+        _ if headless => print("Vulkan driver", without()),
+        Some(running) if running.draws() => print("Vulkan driver", Good("in use by the portal that runs here".into())),
+        _ => print("Vulkan driver", vulkan()),
+    }
     print("signalling port", port(config.signaling.listen_address(), "--listen"));
     let status = config.status.enabled.then(|| config.status.listen.to_string());
     print("status port", port(status.as_deref(), "--status"));
@@ -295,16 +312,27 @@ mod tests {
     fn the_far_end_is_really_asked() {
         let (here, there) = (Identity::make().unwrap(), Identity::make().unwrap());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let mut config = config();
+        let (mut config, figures) = (config(), Arc::<Figures>::default());
         assert!(matches!(far_end(&config, Some(here.clone())), Skipped(_)));
         let listening = {
             let _inside = runtime.enter();
             let config = signaling::Config { listen: "127.0.0.1:0".into(), dial: String::new() };
-            signaling::start(&config, &there, here.fingerprint(), Arc::default()).unwrap()
+            signaling::start(&config, &there, here.fingerprint(), Arc::clone(&figures)).unwrap()
         };
+        let rejected = || figures.link.rejected_messages.get() + figures.link.rejected_identities.get();
         config.signaling.dial = listening.listening_on().unwrap().to_string();
         config.pairing.far_end = Some(there.fingerprint());
         assert!(matches!(far_end(&config, Some(here.clone())), Good(_)));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(rejected(), 0, "the far end takes a check for a stranger");
+        let stranger = Identity::make().unwrap();
+        let finding = far_end(&config, Some(stranger));
+        assert!(matches!(&finding, Bad(words) if words.contains("not paired with this portal")), "{finding:?}");
+        let deadline = Instant::now() + SOURCE;
+        while rejected() == 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(rejected(), 1, "a stranger is one, whatever he wants");
         config.pairing.far_end = Some(Fingerprint::of(b"somebody else"));
         assert!(matches!(far_end(&config, Some(here.clone())), Bad(words) if words.contains("not the pinned")));
         config.signaling.dial = "127.0.0.1:1".into();

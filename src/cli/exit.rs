@@ -27,6 +27,8 @@ pub enum Exit {
     Demo = 8,
     /// Two portals were not paired, or not unpaired.
     Pairing = 9,
+    /// A portal runs already with the same data folder.
+    AlreadyRuns = 10,
 }
 
 /// For the help text.
@@ -42,6 +44,7 @@ Exit codes:
   7  check found a problem; cameras found none
   8  the demo did not show what it should
   9  pair or unpair did not come about
+ 10  a portal runs already with the same data folder
 101  ended by a bug (a panic): please report the line that it printed
 
 Every key of the configuration can also be set by a variable, SCREEN_PORTAL_<SECTION>_<KEY>.";
@@ -85,9 +88,10 @@ mod tests {
             Exit::CheckFailed,
             Exit::Demo,
             Exit::Pairing,
+            Exit::AlreadyRuns,
         ];
         for exit in all {
-            assert!(TABLE.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
+            assert!(TABLE.contains(&format!("\n{:3}  ", exit as u8)), "{exit:?}");
         }
     }
 }

@@ -18,9 +18,9 @@ pub use settings::Settings;
 
 use crate::config::{Config, Flag, Loaded, Sources};
 use crate::ops::ending::{self, Cause};
-use crate::ops::{logging, panics, say, try_say};
+use crate::ops::{alone, logging, panics, say, systemd, try_say};
 use crate::pairing::Identity;
-use crate::portal::Ended;
+use crate::portal::{Ended, Signals};
 use crate::service::DATA;
 use crate::service::plan::Mode;
 use crate::service::record::Record;
@@ -29,7 +29,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -102,6 +102,9 @@ pub fn main(started: Instant) -> ExitCode {
     }
 }
 
+/// Between two starts by a service manager, while another portal has the data.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
 /// A failure that ends the program: its exit code, and one line with cause and remedy.
 type Failure = (Exit, String);
 
@@ -110,30 +113,18 @@ impl Cli {
         match &self.command {
             Some(Command::Cameras) => return Ok(cameras()),
             Some(Command::Service(service)) => return service::run(service, &self.settings),
+            None | Some(Command::Run) => return run(&self.settings, started),
             _ => {}
         }
-        let mut loaded = self.load()?;
+        let mut loaded = load(&self.settings)?;
         if let Some(Command::Report { .. } | Command::Pair(_) | Command::Unpair | Command::Discover(_)) = self.command {
             of_service(&mut loaded);
         }
         let Loaded { config, file, .. } = &loaded;
         match self.command.unwrap_or(Command::Run) {
-            Command::Run => {
-                portal::survive_reload();
-                start_log(config)?;
-                match file {
-                    Some(path) => tracing::info!("configuration: {}", path.display()),
-                    None => tracing::info!("configuration: no file, built-in defaults"),
-                }
-                for damage in loaded.damages() {
-                    tracing::error!("{damage}");
-                }
-                panics::end_the_program();
-                let started = ending::begin(&config.data.folder, started);
-                end(portal::run(&loaded, self.settings.headless, started))
-            }
             Command::Check => Ok(check::run(&loaded, self.settings.headless)),
-            // Need no configuration of this user's, so they were done before it was read.
+            // Done above: two need no configuration of this user's, and a portal reads its own.
+            Command::Run => run(&self.settings, started),
             Command::Cameras => Ok(cameras()),
             Command::Service(service) => service::run(&service, &self.settings),
             Command::Identity => {
@@ -155,13 +146,50 @@ impl Cli {
             }
         }
     }
+}
 
-    fn load(&self) -> Result<Loaded, Failure> {
-        let failed = |error: crate::config::Error| (Exit::Configuration, error.to_string());
-        let flags = self.settings.flags().map_err(failed)?;
-        let sources = Sources { file: self.settings.config.clone(), flags, ..Sources::of_process() };
-        Config::load(&sources).map_err(failed)
+fn load(settings: &Settings) -> Result<Loaded, Failure> {
+    let failed = |error: crate::config::Error| (Exit::Configuration, error.to_string());
+    let flags = settings.flags().map_err(failed)?;
+    let sources = Sources { file: settings.config.clone(), flags, ..Sources::of_process() };
+    Config::load(&sources).map_err(failed)
+}
+
+/// Runs the portal.
+fn run(settings: &Settings, started: Instant) -> Result<Exit, Failure> {
+    let failed = |error: portal::Error| (Exit::of(&error), error.to_string());
+    // The very first thing: who ends a portal that has hardly begun ends it in order, too.
+    let signals = Signals::listen().map_err(failed)?;
+    let loaded = load(settings)?;
+    let Loaded { config, file, .. } = &loaded;
+    // Before anything is written, the log's file included. Given back with the end of the process.
+    let lock = match alone::take(&config.data.folder) {
+        Ok(lock) => lock,
+        Err(taken) => return Ok(refuse(&taken)),
+    };
+    start_log(config)?;
+    match file {
+        Some(path) => tracing::info!("configuration: {}", path.display()),
+        None => tracing::info!("configuration: no file, built-in defaults"),
     }
+    lock.tell(&config.data.folder);
+    for damage in loaded.damages() {
+        tracing::error!("{damage}");
+    }
+    panics::end_the_program();
+    let started = ending::begin(&config.data.folder, started);
+    end(portal::run(&loaded, settings.headless, started, signals))
+}
+
+/// A second portal with the data of one that runs ends at once. One that a service manager started says so and waits first: it will be started again
+/// until the other one has ended, and managers that do not wait longer each time (systemd before 254) must not do that every second.
+fn refuse(taken: &alone::Taken) -> Exit {
+    let _ = writeln!(std::io::stderr(), "screen-portal: {taken}");
+    if systemd::is_there() {
+        systemd::status(&taken.to_string());
+        std::thread::sleep(REFUSED_PAUSE);
+    }
+    Exit::AlreadyRuns
 }
 
 /// Who reports of a kiosk is another user than the portal's, with another data folder: the service's is meant, unless one is named.

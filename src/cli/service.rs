@@ -88,7 +88,7 @@ pub(super) fn run(service: &Service, settings: &Settings) -> Result<Exit, Failur
 
 fn machine(root: &Path) -> Result<Machine, Error> {
     let root = root.canonicalize().map_err(|source| Error::File { path: root.into(), source })?;
-    Machine::look(&root).map_err(Error::Machine)
+    Machine::below(&root).map_err(Error::Machine)
 }
 
 fn install(install: &Install) -> Result<Exit, Error> {
@@ -119,7 +119,7 @@ fn status(root: &Path) -> Result<Exit, Error> {
         let program = record.program.as_ref().map_or(Path::new(NAME), |program| &program.path);
         next(record.mode, &record.user, program);
     }
-    Ok(if known.is_running() { Exit::Success } else { Exit::CheckFailed })
+    Ok(if known.is_well(&machine) { Exit::Success } else { Exit::CheckFailed })
 }
 
 fn next(mode: Mode, user: &str, program: &Path) {

@@ -266,7 +266,7 @@ fn delay(short_runs: u32) -> Duration {
     }
 }
 
-/// Waits, and keeps systemd's watchdog content meanwhile. A signal ends the program here as if it had not started yet.
+/// Waits, and keeps systemd's watchdog content meanwhile. A signal ends the program here: nothing runs yet that would have to be ended in order.
 fn wait(delay: Duration) -> Instant {
     tracing::warn!(seconds = delay.as_secs(), "begins again too often: waits first");
     systemd::status(&format!("begins again too often, waits {} s", delay.as_secs()));

@@ -3,6 +3,7 @@
 //! [`Figures`] is the one place where every part of the program counts what it does. The screen, `/status`, `/metrics`, the
 //! log and the demo's report all read the same [`Snapshot`].
 
+pub mod alone;
 pub mod ending;
 mod figures;
 mod freezes;

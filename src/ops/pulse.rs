@@ -19,6 +19,8 @@ pub struct Pulse {
     pub link: Counter,
     /// The thread that does what keys ask for: at least once a second.
     pub commands: Counter,
+    /// The thread that keeps the configuration: at least twice a second, unless a disk, a camera or somebody else holds it up.
+    pub configuration: Counter,
     /// Decoded pictures that were not shown because they had waited somewhere: dealt with, though nobody saw them.
     pub stale: Counter,
     /// 1 while the source is switched off on purpose.

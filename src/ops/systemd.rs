@@ -15,6 +15,11 @@ use std::time::Duration;
 /// Characters of a status that are sent. systemd takes no datagram of more than 4096 bytes, and shows the status in one line.
 const STATUS_CHARS: usize = 300;
 
+/// Whether a service manager started this program and wants to hear of it.
+pub fn is_there() -> bool {
+    TOLD.to.is_some()
+}
+
 /// Started: whoever waits for the unit (`Type=notify`) goes on.
 pub fn ready() {
     TOLD.tell("READY=1");

@@ -2,6 +2,7 @@
 
 use super::Path;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The link's state. See [`crate::link`] for what moves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -192,9 +193,9 @@ pub enum Invitation {
     Paused,
 }
 
-impl std::fmt::Debug for Invitation {
+impl fmt::Debug for Invitation {
     /// Never the code.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Code(_) => "Code",
             Self::Paused => "Paused",
@@ -245,4 +246,47 @@ pub enum Command {
     TestNetwork,
     /// End the program in order.
     Quit,
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "\"{}\"", text.escape_debug()),
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(on) => f.write_str(if *on { "on" } else { "off" }),
+        }
+    }
+}
+
+/// For whoever reads the log.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reconnect => "a new connection",
+            Self::TogglePrivacy => "privacy, on or off",
+            Self::Set(section, key, value) => return write!(f, "{section}.{key} to be {value}"),
+            Self::NextCamera => "the next camera",
+            Self::OpenSettings => "the settings page",
+            Self::TestNetwork => "a test of the network",
+            Self::Quit => "the end of the program",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_told_in_words() {
+        for (command, words) in [
+            (Command::Set("display", "fit", Value::Text("cover".into())), "display.fit to be \"cover\""),
+            (Command::Set("site", "name", Value::Text("a\nb".into())), "site.name to be \"a\\nb\""),
+            (Command::Set("display", "rotate_deg", Value::Number(90)), "display.rotate_deg to be 90"),
+            (Command::Set("display", "self_view", Value::Flag(false)), "display.self_view to be off"),
+            (Command::NextCamera, "the next camera"),
+        ] {
+            assert_eq!(command.to_string(), words);
+        }
+    }
 }

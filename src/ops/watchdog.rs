@@ -306,6 +306,41 @@ fn standing(last: Sign, now: Sign) -> Option<bool> {
     }
 }
 
+/// A thread whose standing still is told to people, and for which nothing is done: pictures pass without it, and a process that begins again may hang
+/// at the same place before it shows any.
+#[derive(Debug, Default)]
+pub struct Bystander {
+    looked: Option<Instant>,
+    turns: u64,
+    stood: Duration,
+    told: bool,
+}
+
+impl Bystander {
+    /// So long may it stand still: disks, cameras and editors are slow.
+    pub const BOUND: Duration = s(20);
+
+    /// Looks how often it has turned. Tells each change: for how long it has stood still, or had until now. To be called every [`LOOK_EVERY`].
+    pub fn look(&mut self, turns: u64, now: Instant) -> Option<Standing> {
+        let since = self.looked.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        if std::mem::replace(&mut self.turns, turns) != turns {
+            let stood = std::mem::take(&mut self.stood);
+            return std::mem::take(&mut self.told).then_some(Standing::Over(stood));
+        }
+        self.stood += since.min(WITNESSED);
+        (self.stood >= Self::BOUND && !std::mem::replace(&mut self.told, true)).then_some(Standing::Still(self.stood))
+    }
+}
+
+/// What is new of a [`Bystander`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It stands still for longer than it may.
+    Still(Duration),
+    /// It goes on, after so long.
+    Over(Duration),
+}
+
 #[cfg(test)]
 #[path = "watchdog_tests.rs"]
 mod tests;

@@ -191,3 +191,19 @@ fn one_picture_that_reaches_the_glass_is_enough_for_systemd() {
     assert!((10..20).all(|number| !look(number, 0)), "decoded, not presented");
     assert!(look(20, 1));
 }
+
+#[test]
+fn a_bystander_is_told_of_once_and_again_when_it_goes_on() {
+    let start = Instant::now();
+    let mut bystander = Bystander::default();
+    // Turns for 10 s, hangs for 30 s, turns; then the machine sleeps for an hour.
+    let turns = (1..=20).chain(std::iter::repeat_n(20, 60)).chain(21..=30);
+    let mut told = vec![];
+    let mut now = start;
+    for turns in turns {
+        told.extend(bystander.look(turns, now).map(|standing| ((now - start).as_secs_f64(), standing)));
+        now += LOOK_EVERY;
+    }
+    assert_eq!(told, [(29.5, Standing::Still(s(20))), (40.0, Standing::Over(s(30)))]);
+    assert_eq!(bystander.look(30, now + s(3600)), None, "time that nobody saw does not count");
+}

@@ -54,7 +54,7 @@ pub(super) async fn attend(mut needs: Needs) {
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut schedule = needs.schedule;
     let mut standby = Standby::new(Instant::now());
-    let (mut judged, mut closed) = (None, false);
+    let (mut judged, mut closed, mut news) = (None, false, News::default());
     loop {
         tokio::select! {
             _ = seconds.tick() => {}
@@ -71,16 +71,15 @@ pub(super) async fn attend(mut needs: Needs) {
         // Nothing opens or closes within a minute.
         let minute = now.as_second().div_euclid(60);
         if judged != Some(minute) {
-            judged = Some(minute);
+            // Not only the clock: hours have become known, or are others now.
+            let hours_changed = judged.replace(minute).is_none();
             needs.shutter.tell_hours(Announced::of(&schedule, now));
             let far = needs.far.borrow_and_update().clone();
             let site = needs.view.borrow().far_site.clone();
             let verdict = hours::verdict(&schedule, far.as_deref(), site.as_deref(), now);
-            let before = std::mem::replace(&mut closed, verdict != Verdict::Open);
-            match &verdict {
-                Verdict::Closed(opening) if !before => tracing::info!("closed: outside opening hours. {opening}"),
-                Verdict::Open if before => tracing::info!("open: within opening hours"),
-                _ => {}
+            closed = verdict != Verdict::Open;
+            if let Some(line) = news.of(&verdict, hours_changed) {
+                tracing::info!("{line}");
             }
             needs.shutter.set_closed(match verdict {
                 Verdict::Open => None,
@@ -93,6 +92,33 @@ pub(super) async fn attend(mut needs: Needs) {
         if let Some(on) = standby.due(closed, Instant::now()) {
             let power = Arc::clone(&needs.power);
             tokio::task::spawn_blocking(move || power(on));
+        }
+    }
+}
+
+/// What the log is told: each change once, and the next opening again where what was told of it no longer holds.
+#[derive(Debug, Default)]
+struct News {
+    /// As it was last said, while it is closed.
+    opening: Option<String>,
+}
+
+impl News {
+    /// A line, if there is something new. `hours_changed`: hours, here or there, have become known or are others now. Without that the same opening
+    /// is only called otherwise, as "today" after midnight.
+    fn of(&mut self, verdict: &Verdict, hours_changed: bool) -> Option<String> {
+        let opening = match verdict {
+            Verdict::Open => None,
+            Verdict::Closed(opening) => Some(opening.clone()),
+        };
+        let before = std::mem::replace(&mut self.opening, opening);
+        match (before, &self.opening) {
+            (None, Some(opening)) => Some(format!("closed: outside opening hours. {opening}")),
+            (Some(before), Some(opening)) if hours_changed && before != *opening => {
+                Some(format!("still closed, and by the hours of both places as they are known now: {opening}"))
+            }
+            (Some(_), None) => Some("open: within opening hours".into()),
+            _ => None,
         }
     }
 }
@@ -130,6 +156,28 @@ impl Standby {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_opening_is_told_again_when_it_was_told_wrongly() {
+        let closed = |opening: &str| Verdict::Closed(opening.into());
+        let mut news = News::default();
+        for (verdict, hours_changed, expected) in [
+            (Verdict::Open, true, None),
+            (closed("Opens Monday 08:00."), false, Some("closed: outside opening hours. Opens Monday 08:00.")),
+            (closed("Opens Monday 08:00."), true, None),
+            (closed("Opens Monday 10:00."), true, Some("known now: Opens Monday 10:00.")),
+            (closed("Opens Monday 10:00."), true, None),
+            // After midnight.
+            (closed("Opens today 10:00."), false, None),
+            (closed("Opens today 10:00."), true, None),
+            (Verdict::Open, false, Some("open: within opening hours")),
+            (Verdict::Open, false, None),
+        ] {
+            let line = news.of(&verdict, hours_changed);
+            assert_eq!(line.is_some(), expected.is_some(), "{verdict:?}: {line:?}");
+            assert!(line.zip(expected).is_none_or(|(line, expected)| line.ends_with(expected)), "{verdict:?}");
+        }
+    }
 
     #[test]
     fn the_monitor_sleeps_while_it_is_closed_and_is_awake_when_it_opens() {

@@ -2,7 +2,7 @@
 
 use crate::link;
 use crate::media::{Eras, Waker};
-use crate::ops::{CameraState, Figures, Invitation, Slate, View};
+use crate::ops::{CameraState, FarCamera, Figures, Invitation, Slate, View};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ struct State {
     private: bool,
     /// Outside opening hours: what people are told of the next opening.
     closed: Option<String>,
+    /// The far end's privacy, as it last told it; what it does not tell (its hours, a connection that is gone) leaves it as it was.
+    far_private: bool,
     /// What the source said last, and whether it hangs: then nobody else says so.
     camera: CameraState,
     source_hangs: bool,
@@ -43,7 +45,15 @@ impl Board {
         let slate = if private { Slate::Private } else { link_slate };
         let view = View { slate, ..View::default() };
         let camera = view.camera.clone();
-        let state = State { view: view.clone(), link_slate, private, closed: None, camera, source_hangs: false };
+        let state = State {
+            view: view.clone(),
+            link_slate,
+            private,
+            closed: None,
+            far_private: false,
+            camera,
+            source_hangs: false,
+        };
         let now = Instant::now();
         figures.shows(slate, now);
         figures.watches(&view, now);
@@ -59,6 +69,19 @@ impl Board {
     /// The link has news.
     pub(super) fn link(&self, status: link::Status) {
         self.change(|state| {
+            if let Some(private) = far_privacy(status.far_camera, &mut state.far_private) {
+                let site = status.far_site.as_deref();
+                tracing::info!(
+                    private,
+                    site,
+                    "{}",
+                    if private {
+                        "the far end is private: its camera was switched off there"
+                    } else {
+                        "the far end is no longer private"
+                    }
+                );
+            }
             state.view.link = status.state;
             state.view.far_camera = status.far_camera;
             state.view.far_site = status.far_site;
@@ -162,6 +185,16 @@ impl Board {
     }
 }
 
+/// Whether the far end's privacy is on from now on, if that is news.
+fn far_privacy(camera: FarCamera, was: &mut bool) -> Option<bool> {
+    let now = match camera {
+        FarCamera::Private => true,
+        FarCamera::Running | FarCamera::Covered | FarCamera::Missing => false,
+        FarCamera::Unknown | FarCamera::Closed => return None,
+    };
+    (std::mem::replace(was, now) != now).then_some(now)
+}
+
 /// Tells the watchdog what to expect.
 fn expect(figures: &Figures, view: &View) {
     let wanted = matches!(view.slate, Slate::Hidden | Slate::Paused | Slate::NoFarEnd | Slate::Connecting);
@@ -172,7 +205,7 @@ fn expect(figures: &Figures, view: &View) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{FarCamera, LinkState};
+    use crate::ops::LinkState;
 
     fn live() -> link::Status {
         link::Status {
@@ -227,6 +260,16 @@ mod tests {
         let private = (eras.own.now(), eras.far.now());
         board.toggle_private();
         assert!(!eras.own.holds(private.0) && !eras.far.holds(private.1));
+    }
+
+    #[test]
+    fn the_far_end_s_privacy_is_told_once_for_each_change() {
+        use FarCamera::*;
+        let mut private = false;
+        let told = [Unknown, Running, Private, Private, Unknown, Closed, Private, Missing, Covered, Running, Private]
+            .map(|camera| far_privacy(camera, &mut private));
+        let (on, off) = (Some(true), Some(false));
+        assert_eq!(told, [None, None, on, None, None, None, None, off, None, None, on]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::display::{Fit, Live};
 use crate::hours;
 use crate::link::Link;
 use crate::media::Waker;
-use crate::ops::{Value, logging};
+use crate::ops::{Figures, Value, logging};
 use crate::pairing::Fingerprint;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::os::unix::fs::MetadataExt;
@@ -53,6 +53,8 @@ pub(super) struct Rooms {
     /// Our own.
     pub fingerprint: Fingerprint,
     pub waker: Waker,
+    /// For a sign of life.
+    pub figures: Arc<Figures>,
 }
 
 /// What a file is told from a later state of itself by: device, inode, size, and time of change.
@@ -89,6 +91,7 @@ pub(super) fn start(loaded: Loaded, rooms: Rooms, orders: Receiver<Order>) -> st
     let mut keeper = Keeper { loaded, rooms, read: now, seen: now };
     std::thread::Builder::new().name("configuration".into()).spawn(move || {
         loop {
+            keeper.rooms.figures.pulse.configuration.one();
             match orders.recv_timeout(LOOK_EVERY) {
                 Ok(order) => keeper.carry_out(order),
                 Err(RecvTimeoutError::Timeout) => keeper.look(),

@@ -30,12 +30,22 @@ impl Shutter {
     pub(super) fn new(board: Arc<Board>, link: Option<Arc<Link>>, capture: &Arc<Capture>, kept: Kept) -> Self {
         let reasons = Reasons { private: board.is_private(), closed: board.is_closed() };
         ending::set_private(reasons.private);
+        if reasons.private {
+            tracing::info!(
+                "privacy is on since before the start: the camera is off, and nothing is sent or shown; the privacy key ends it"
+            );
+        }
         Self { reasons: Mutex::new(reasons), board, link, capture: Arc::downgrade(capture), kept }
     }
 
-    /// The privacy key.
-    pub(super) fn toggle_private(&self) {
-        self.set(|reasons| reasons.private = self.board.toggle_private());
+    /// Privacy on or off, as `by` asked for.
+    pub(super) fn toggle_private(&self, by: &str) {
+        let mut private = false;
+        self.set(|reasons| {
+            private = self.board.toggle_private();
+            reasons.private = private;
+            tracing::info!(private, by, "{}", told(private, by));
+        });
     }
 
     /// Outside opening hours, with what people are told of the next opening; or `None` while it is open.
@@ -76,5 +86,13 @@ impl Shutter {
         if let Some(written) = written {
             written.wait();
         }
+    }
+}
+
+/// One line for each change, told in their order.
+fn told(private: bool, by: &str) -> String {
+    match private {
+        true => format!("privacy is on, asked for by {by}: the camera is off, and nothing is sent or shown"),
+        false => format!("privacy is off again, asked for by {by}"),
     }
 }

@@ -10,7 +10,9 @@ use super::quit::Ended;
 use crate::capture::Capture;
 use crate::codec::{decode, encode};
 use crate::link::Link;
-use crate::ops::watchdog::{FEED_EVERY, Finding, LOOK_EVERY, Remedy, STAGES, Sign, Stage, Watchdog};
+use crate::ops::watchdog::{
+    Bystander, FEED_EVERY, Finding, LOOK_EVERY, Remedy, STAGES, Sign, Stage, Standing, Watchdog,
+};
 use crate::ops::{Figures, systemd};
 use crate::{display, signaling};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -41,7 +43,7 @@ impl Watched {
     }
 
     fn watch(&self, over: &Receiver<Infallible>) {
-        let mut watchdog = Watchdog::default();
+        let (mut watchdog, mut configuration) = (Watchdog::default(), Bystander::default());
         let every = systemd::watchdog_interval().map(|every| every.min(FEED_EVERY));
         let mut feeding = Feeding { every, last: None };
         while let Err(RecvTimeoutError::Timeout) = over.recv_timeout(LOOK_EVERY) {
@@ -50,6 +52,9 @@ impl Watched {
                 self.act(finding);
             }
             self.figures.watchdog.standing.set(watchdog.standing().count() as u64);
+            if let Some(standing) = configuration.look(self.figures.pulse.configuration.get(), now) {
+                self.tell_configuration(standing);
+            }
             if watchdog.is_well() && feeding.is_due(now) {
                 systemd::feed();
             }
@@ -158,6 +163,19 @@ impl Watched {
                 let reason = format!("{}, for {:.0} s, and no remedy helped", stage.words(), stood.as_secs_f64());
                 self.quit.now(Ended::Again(reason));
             }
+        }
+    }
+
+    /// Nobody's picture hangs on that thread: people are told, and nothing begins again.
+    fn tell_configuration(&self, standing: Standing) {
+        self.figures.watchdog.configuration_hangs.set(matches!(standing, Standing::Still(_)).into());
+        match standing {
+            Standing::Still(stood) => tracing::warn!(
+                stood_s = stood.as_secs_f64(),
+                "the configuration is not kept: changes of its files and what is set at the kiosk wait for a disk or a camera that does not answer; \
+                 if that lasts, see what the kernel says (journalctl -k) and start the portal anew"
+            ),
+            Standing::Over(stood) => tracing::info!(stood_s = stood.as_secs_f64(), "the configuration is kept again"),
         }
     }
 

@@ -54,8 +54,8 @@ pub fn install(machine: &Machine, plan: &Plan, doing: Doing, say: &mut dyn FnMut
     let is_same = record.state == State::Done
         && record.program == program
         && (plan.mode == Mode::Desktop || machine.is_enabled)
-        && !plan.makes_user
-        && plan.joins.is_empty()
+        // Users are made elsewhere where there is no system yet.
+        && (machine.is_bare || !plan.makes_user && plan.joins.is_empty())
         && verdicts.iter().all(|(_, verdict)| *verdict != Verdict::Write);
     for (file, verdict) in &verdicts {
         if *verdict == Verdict::Write {

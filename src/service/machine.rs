@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub struct Machine {
     /// Where its files are: `/`, or the folder of an image.
     pub root: PathBuf,
+    /// Whether no system is there (no users, no groups): a folder whose files will be laid over a machine that is not known yet.
+    pub is_bare: bool,
     /// Whether this process may change what belongs to root.
     pub is_root: bool,
     /// Whether systemd runs this machine, and not only lies in the folder.
@@ -48,6 +50,24 @@ const ENABLED: &str = "etc/systemd/system/multi-user.target.wants/screen-portal.
 const UNITS: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
 
 impl Machine {
+    /// The machine below `root`, or what is to become part of one.
+    ///
+    /// # Errors
+    /// There are users, and they cannot be read.
+    pub fn below(root: &Path) -> io::Result<Self> {
+        let is_there = |file: &str| root.join(file).symlink_metadata().is_ok();
+        if root == Path::new("/") || is_there("etc/passwd") || is_there("etc/group") {
+            return Self::look(root);
+        }
+        Ok(Self {
+            root: root.into(),
+            is_bare: true,
+            is_root: is_root(),
+            is_enabled: is_there(ENABLED),
+            ..Self::default()
+        })
+    }
+
     /// Looks at the machine whose files are below `root`.
     ///
     /// # Errors
@@ -64,12 +84,11 @@ impl Machine {
         let members = names.iter().flat_map(|(_, group, members)| {
             members.split(',').filter(|name| !name.is_empty()).map(|name| (group.to_string(), name.to_owned()))
         });
-        // SAFETY: geteuid has no arguments and cannot fail.
-        let is_root = unsafe { libc::geteuid() } == 0;
         let display_manager = std::fs::read_link(root.join("etc/systemd/system/display-manager.service"));
         Ok(Self {
             root: root.into(),
-            is_root,
+            is_bare: false,
+            is_root: is_root(),
             // sd_booted(3)
             is_booted: root == Path::new("/") && Path::new("/run/systemd/system").is_dir(),
             // In an image the link leads to nowhere.
@@ -105,6 +124,11 @@ impl Machine {
 pub fn program(root: &Path, name: &str) -> Option<PathBuf> {
     let folder = PROGRAMS.iter().find(|folder| root.join(folder).join(name).is_file())?;
     Some(Path::new("/").join(folder).join(name))
+}
+
+fn is_root() -> bool {
+    // SAFETY: geteuid has no arguments and cannot fail.
+    unsafe { libc::geteuid() == 0 }
 }
 
 fn lines(path: &Path) -> io::Result<Vec<String>> {

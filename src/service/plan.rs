@@ -122,7 +122,7 @@ impl Plan {
                 ];
                 (files, &unit::KIOSK_GROUPS)
             }
-            Mode::Desktop if account.is_none() => return Err(Error::UnknownUser(user.into())),
+            Mode::Desktop if account.is_none() && !machine.is_bare => return Err(Error::UnknownUser(user.into())),
             Mode::Desktop => {
                 let files = vec![
                     file("/etc/systemd/user", &format!("{NAME}.service"), unit::desktop(&facts)),
@@ -142,7 +142,8 @@ impl Plan {
         Ok(Self {
             mode: choice.mode,
             user: user.into(),
-            makes_user: account.is_none(),
+            // In a desktop it is somebody who is there, known or not.
+            makes_user: account.is_none() && choice.mode == Mode::Kiosk,
             joins: groups.iter().filter(|group| !is_member(group)).copied().collect(),
             files,
             steps: steps(machine, choice.mode),
@@ -182,6 +183,11 @@ fn steps(machine: &Machine, mode: Mode) -> Vec<Step> {
     };
     let conf = format!("{NAME}.conf");
     let unit = format!("{NAME}.service");
+    let enable = || on("systemctl", &["enable", &unit], "start at boot");
+    if machine.is_bare {
+        // Users that were made here would take the place of all that the machine has; its first boot makes them there.
+        return if mode == Mode::Kiosk { vec![enable()] } else { Vec::new() };
+    }
     let mut steps = vec![
         on("systemd-sysusers", &[&conf], "user and groups"),
         // For an image that is not complete yet, its first boot does it.
@@ -192,7 +198,7 @@ fn steps(machine: &Machine, mode: Mode) -> Vec<Step> {
     ];
     match mode {
         Mode::Kiosk => {
-            steps.push(on("systemctl", &["enable", &unit], "start at boot"));
+            steps.push(enable());
             steps.push(Step { needs_boot: true, ..step(&["systemctl", "daemon-reload"], "read the unit") });
             // Does not wait: it may be that this very console makes room for the portal.
             let start = step(&["systemctl", "--no-block", "restart", &unit], "start now");
@@ -216,12 +222,21 @@ fn steps_if_same(mode: Mode) -> Vec<Step> {
 
 fn missing(machine: &Machine, mode: Mode) -> Vec<Missing> {
     let needed = [(Missing::Cage, machine.cage.is_some()), (Missing::Seatd, machine.has_seatd)];
-    let lacking = needed.into_iter().filter(|(_, there)| mode == Mode::Kiosk && !there);
+    // Of a machine that is not known nothing is known to be missing; a note says what it needs.
+    let lacking = needed.into_iter().filter(|(_, there)| mode == Mode::Kiosk && !there && !machine.is_bare);
     lacking.map(|(program, _)| program).collect()
 }
 
 fn notes(machine: &Machine, mode: Mode) -> Vec<String> {
     let mut notes = Vec::new();
+    if machine.is_bare {
+        let needs = if mode == Mode::Kiosk { ": it needs cage, seatd and xwayland" } else { ", nor of its desktop" };
+        notes.push(format!(
+            "there is no system in this folder, so nothing is known of the machine that it will be laid over{needs}; users and groups are \
+             made when it boots (systemd-sysusers)"
+        ));
+        return notes;
+    }
     match (mode, &machine.display_manager) {
         (Mode::Kiosk, Some(manager)) => notes.push(format!(
             "{manager} starts a desktop at boot, and only one can have the screen: `systemctl disable --now {manager}`, \

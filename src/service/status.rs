@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::plan::Mode;
-use super::record::Record;
+use super::record::{Record, State};
 use super::{CONFIGURATION, DATA, NAME};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,6 +55,16 @@ fn properties(text: &str) -> BTreeMap<String, String> {
 }
 
 impl Known {
+    /// Whether all is as it should be: on this machine the portal runs; another machine's files are installed as a whole, and that machine will start it.
+    pub fn is_well(&self, machine: &Machine) -> bool {
+        let record = self.record.as_ref().filter(|record| record.is_installed());
+        match record {
+            _ if machine.is_this() => self.is_running(),
+            None => false,
+            Some(record) => record.state == State::Done && (record.mode == Mode::Desktop || machine.is_enabled),
+        }
+    }
+
     /// Whether the portal runs.
     pub fn is_running(&self) -> bool {
         self.unit.as_ref().is_ok_and(|unit| unit.get("ActiveState").is_some_and(|state| state == "active"))

@@ -36,7 +36,7 @@ WatchdogSec=20
 # Whoever hangs has nothing to put in order.
 WatchdogSignal=SIGKILL
 TimeoutStopSec=5
-# For ever, after 1 s at first and 30 s at last. systemd before 254 does not know the last two lines, says so in its log, and waits 1 s each
+# For ever, whatever it ended with (one that finds another portal with its data waits 10 s by itself before it ends), after 1 s at first and 30 s at last. systemd before 254 does not know the last two lines, says so in its log, and waits 1 s each
 # time. systemd counts restarts until the unit is started by hand or `systemctl reset-failed`: after years it is 30 s at once.
 Restart=always
 RestartSec=1

@@ -31,12 +31,14 @@ const DOUBTFUL_SILENCE: Duration = Duration::from_secs(1);
 /// has the other connection by then.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long saying goodbye may take.
-const FAREWELL: Duration = Duration::from_millis(250);
+pub const FAREWELL: Duration = Duration::from_millis(250);
 /// Messages that wait for the network.
 const QUEUE: usize = 32;
 
 /// The close code for a portal whose identity another one has, too; see [`Refusal::close_code`] for the others.
 const TWIN: u16 = 4005;
+/// The close code of somebody who only looked whether we answer: [`super::probe`].
+pub const LOOKED: u16 = 4006;
 /// What an orderly end is called on the wire.
 const IN_ORDER: &str = "in order";
 
@@ -104,6 +106,9 @@ pub enum Failure {
         /// Its own words.
         reason: String,
     },
+    /// It showed the far end's certificate and said that it only wanted to see whether we answer. It has proved nothing.
+    #[error("it only looked whether this portal answers")]
+    Looked,
     /// It hung up.
     #[error("it hung up during the handshake")]
     HungUp,
@@ -140,7 +145,11 @@ async fn exchange(socket: &mut Socket, role: Role, local: &Local) -> Result<Sess
     socket.send(Frame::text(handshake.hello())).await?;
     let (proving, proof) = handshake.receive_hello(&next_text(socket).await?)?;
     socket.send(Frame::text(proof)).await?;
-    Ok(proving.receive_proof(&next_text(socket).await?)?)
+    match next_text(socket).await {
+        // Here only, after the certificate: a stranger stays one, whatever he says.
+        Err(Failure::RefusedByOther { code: LOOKED, .. }) => Err(Failure::Looked),
+        proof => Ok(proving.receive_proof(&proof?)?),
+    }
 }
 
 /// The next text of a handshake.

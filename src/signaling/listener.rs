@@ -95,6 +95,8 @@ async fn serve(
         Ok((socket, session)) => {
             Connection::run(socket, session, Role::Listener, address.to_string(), local, notes).await;
         }
+        // `screen-portal check` at the far end, or the network test on its settings page.
+        Err(failure @ Failure::Looked) => tracing::info!(%address, "a check at the far end: {failure}"),
         Err(failure) => {
             count(&local, &failure);
             let admitted = quiet.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());

@@ -12,6 +12,7 @@ mod config;
 mod health;
 mod metrics;
 mod pages;
+mod places;
 mod server;
 
 pub use config::Config;

@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::pages::{Sight, router};
+use super::places::Places;
 use crate::ops::{Figures, View};
 use crate::pairing::Fingerprint;
 use axum::Router;
@@ -12,12 +13,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Connections at once; more are closed as they come.
-const CONNECTIONS: usize = 16;
-/// For the head of a request.
+/// For the head of a request, from the connection or the request before it on.
 const HEAD: Duration = Duration::from_secs(3);
 /// For a connection as a whole, requests that follow each other on it included: nobody holds one for ever.
 const CONNECTION: Duration = Duration::from_secs(60);
@@ -63,10 +62,10 @@ pub fn serve(
 }
 
 async fn accept(listener: tokio::net::TcpListener, pages: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut places = Places::default();
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 // Of a connection that is gone already (harmless), or no more file descriptors (passes, or is seen elsewhere).
                 tracing::debug!(%error, "a connection to the status pages could not be accepted");
@@ -74,12 +73,9 @@ async fn accept(listener: tokio::net::TcpListener, pages: Router) {
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        let pages = pages.clone();
-        tokio::spawn(async move {
-            answer(stream, pages).await;
-            drop(place);
-        });
+        places.make_room(address);
+        let connection = tokio::spawn(answer(stream, pages.clone()));
+        places.take(address, connection.abort_handle());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Faults of the whole program and of its threads, each brought about from outside in the program that is shipped.
 
+mod alone;
 mod configuration;
 mod disks;
 mod ends;

@@ -73,6 +73,16 @@ impl Place {
         Program { process, status: format!("http://{}/status", self.status), namespace: self.namespace }
     }
 
+    /// Where its status pages are.
+    pub fn status(&self) -> &str {
+        &self.status
+    }
+
+    /// The flags that name its far end.
+    pub fn paired(&self) -> [String; 2] {
+        ["--far-end".into(), self.far_end.to_string()]
+    }
+
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }

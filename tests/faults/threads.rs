@@ -1,7 +1,7 @@
 //! Threads that hang, one at a time, and programs that are stopped or starved as a whole.
 
 use super::hold::hold;
-use super::program::{ALONE, Place, Program, cause, long, places, until, until_live};
+use super::program::{ALONE, Place, Program, Status, cause, long, places, until, until_live};
 use screen_portal::ops::ending::Cause;
 use screen_portal::ops::{Slate, WatchdogValues};
 use std::sync::PoisonError;
@@ -107,6 +107,28 @@ fn keys_that_are_not_answered_make_the_program_begin_again() {
         return println!("skipped: takes half a minute; set PORTAL_LONG_TESTS");
     }
     begins_again("commands", 30 * SECOND, "keys are not answered");
+}
+
+#[test]
+fn a_configuration_that_is_not_kept_is_told_and_costs_no_picture() {
+    if !long() {
+        return println!("skipped: takes half a minute; set PORTAL_LONG_TESTS");
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let places = places();
+    let programs = both(&places);
+    let held = match hold(programs[0].id(), "configuration") {
+        Ok(held) => held,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let hangs = |status: &Option<_>| status.as_ref().map(|status: &Status| status.figures.watchdog.configuration_hangs);
+    until("the configuration hangs: told", programs.each_ref(), 25 * SECOND, |now| hangs(&now[0]) == Some(1));
+    assert!(programs[0].status().unwrap().is_live(), "pictures do not pass by that thread");
+    assert!(places[0].log().contains("the configuration is not kept"), "{}", places[0].log());
+    drop(held);
+    until("the configuration goes on: told", programs.each_ref(), 3 * SECOND, |now| hangs(&now[0]) == Some(0));
+    let status = programs[0].status().unwrap();
+    assert_eq!((cause(&status), status.figures.watchdog.standing), (None, 0), "nothing was begun again");
 }
 
 #[test]

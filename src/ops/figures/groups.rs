@@ -223,6 +223,8 @@ figures! {
         Counter healed,
         /// Stages that stand still now, for longer than they may.
         Gauge standing,
+        /// 1 while the configuration is not kept: the thread that follows its files and the settings page hangs. Nothing is begun again for that.
+        Gauge configuration_hangs,
     }
 }
 

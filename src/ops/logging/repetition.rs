@@ -29,16 +29,17 @@ struct Count {
     since: Instant,
     said: u32,
     kept_back: u32,
+    level: Level,
     what: String,
 }
 
-/// So many more, of the event that said this.
-type Sum = (u32, String);
+/// So many more, of the event of this level that said this.
+type Sum = (u32, Level, String);
 
 impl<K: Eq + Hash> Repetition<K> {
-    /// Whether the event is to be said; `what` tells what it would say.
-    fn is_said(&mut self, key: K, now: Instant, what: impl FnOnce() -> String) -> bool {
-        let fresh = Count { since: now, said: 0, kept_back: 0, what: String::new() };
+    /// Whether the event is to be said; `what` tells what it would say, and `level` how much that matters.
+    fn is_said(&mut self, key: K, level: Level, now: Instant, what: impl FnOnce() -> String) -> bool {
+        let fresh = Count { since: now, said: 0, kept_back: 0, level, what: String::new() };
         let count = self.counts.entry(key).or_insert(fresh);
         if now.saturating_duration_since(count.since) >= WINDOW && count.kept_back == 0 {
             (count.since, count.said) = (now, 0);
@@ -60,7 +61,7 @@ impl<K: Eq + Hash> Repetition<K> {
             |count: &&mut Count| count.kept_back > 0 && (all || now.saturating_duration_since(count.since) >= WINDOW);
         let sum = |count: &mut Count| {
             (count.since, count.said) = (now, 0);
-            (std::mem::take(&mut count.kept_back), std::mem::take(&mut count.what))
+            (std::mem::take(&mut count.kept_back), count.level, std::mem::take(&mut count.what))
         };
         self.counts.values_mut().filter(over).map(sum).collect()
     }
@@ -77,12 +78,19 @@ impl Calm {
         Self(Mutex::new(Repetition { counts: HashMap::new() }))
     }
 
-    /// Says what was kept back in the last minute; or all that was kept back, before the end.
+    /// Says what was kept back in the last minute, each at the level that it has itself: what is no trouble once is none a hundred times, and who
+    /// searches for warnings finds no others. Or all that was kept back, before the end.
     pub fn sum_up(&self, now: Instant, all: bool) {
         // Not logged under the lock: logging comes by here.
         let sums = self.0.try_lock().map(|mut repetition| repetition.sums(now, all)).unwrap_or_default();
-        for (times, what) in sums {
-            tracing::warn!(times, "… {times} times more in the last minute: {what}");
+        for (times, level, what) in sums {
+            // The level of a line is a constant of the place where it stands.
+            match level {
+                Level::ERROR => tracing::error!(times, "… {times} times more in the last minute: {what}"),
+                Level::WARN => tracing::warn!(times, "… {times} times more in the last minute: {what}"),
+                // Nothing below is kept back.
+                _ => tracing::info!(times, "… {times} times more in the last minute: {what}"),
+            }
         }
     }
 }
@@ -95,7 +103,7 @@ impl<S: Subscriber> Layer<S> for &'static Calm {
         }
         // Nobody waits for the log, not even for somebody who hangs in here.
         let Ok(mut repetition) = self.0.try_lock() else { return true };
-        repetition.is_said(metadata.callsite(), Instant::now(), || {
+        repetition.is_said(metadata.callsite(), *metadata.level(), Instant::now(), || {
             let mut what = What(String::new());
             event.record(&mut what);
             what.0.chars().take(CHARS).collect()
@@ -129,21 +137,22 @@ mod tests {
         let (mut said, mut sums) = (vec![], vec![]);
         // Ten a second for two and a half minutes, looked at every ten seconds; beside it one that comes now and then.
         for n in 0..1500 {
-            if repetition.is_said("flood", at(n * 100), || format!("the {n}th")) {
+            if repetition.is_said("flood", Level::WARN, at(n * 100), || format!("the {n}th")) {
                 said.push(n);
             }
-            assert!(n % 100 != 0 || repetition.is_said("calm", at(n * 100), String::new));
+            assert!(n % 100 != 0 || repetition.is_said("calm", Level::INFO, at(n * 100), String::new));
             if n % 100 == 99 {
                 sums.extend(repetition.sums(at(n * 100), false).into_iter().map(|sum| (n, sum)));
             }
         }
         let expected: Vec<u64> = (0..10).chain(700..710).chain(1300..1310).collect();
         assert_eq!(said, expected);
-        assert_eq!(sums, [(699, (690, "the 10th".into())), (1299, (590, "the 710th".into()))]);
-        assert_eq!(repetition.sums(at(150_000), true), [(190, "the 1310th".to_owned())]);
+        let sum = |times, what: &str| (times, Level::WARN, what.to_owned());
+        assert_eq!(sums, [(699, sum(690, "the 10th")), (1299, sum(590, "the 710th"))]);
+        assert_eq!(repetition.sums(at(150_000), true), [sum(190, "the 1310th")]);
         assert_eq!(repetition.sums(at(400_000), true), []);
         // Long afterwards it is new again.
-        assert!((0..10).all(|n| repetition.is_said("flood", at(500_000 + n), String::new)));
+        assert!((0..10).all(|n| repetition.is_said("flood", Level::WARN, at(500_000 + n), String::new)));
     }
 
     #[test]
@@ -167,6 +176,8 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(format).with(calm), || {
             for n in 0..30 {
                 tracing::info!(n, "again");
+                tracing::warn!(n, "wrong again");
+                tracing::error!(n, "broken again");
                 tracing::debug!("details {n}");
             }
             calm.sum_up(Instant::now(), false);
@@ -174,6 +185,11 @@ mod tests {
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.matches("tests: again n=").count(), 10, "{text}");
+        for (level, what) in [(" INFO", "again"), (" WARN", "wrong again"), ("ERROR", "broken again")] {
+            let sum = format!("20 times more in the last minute: {what} n=10");
+            let line = text.lines().find(|line| line.contains(&sum)).unwrap_or_default();
+            assert!(line.contains(&format!("{level} ")), "the sum has the level of what it sums up: {line}");
+        }
         assert_eq!(text.matches("details").count(), 30, "{text}");
         assert_eq!(text.matches("20 times more in the last minute: again n=10").count(), 1, "{text}");
     }
