@@ -68,6 +68,7 @@ pub mod hours;
 pub mod hub;
 pub mod link;
 pub mod media;
+pub mod mqtt;
 pub mod operator;
 pub mod ops;
 pub mod pairing;

@@ -20,7 +20,7 @@ struct Portal {
 
 fn portal(identity: &Identity, far_end: Fingerprint, listen: &str, dial: &str) -> Portal {
     let figures = Arc::new(Figures::default());
-    let config = Config { listen: listen.into(), dial: dial.into() };
+    let config = Config { listen: listen.into(), dial: dial.into(), ..Config::default() };
     config.check().unwrap();
     Portal { signaling: signaling::start(&config, identity, far_end, figures.clone()).unwrap(), figures }
 }
@@ -217,7 +217,7 @@ async fn handshake(address: &str, identity: &Identity, far_end: Fingerprint) -> 
     socket.send(Frame::text(handshake.hello())).await.unwrap();
     let (proving, proof) = handshake.receive_hello(&text(&mut socket).await).unwrap();
     socket.send(Frame::text(proof)).await.unwrap();
-    let session = proving.receive_proof(&text(&mut socket).await).unwrap();
+    let session = proving.receive_proof(&text(&mut socket).await).unwrap().session;
     (socket, session)
 }
 
@@ -333,7 +333,7 @@ async fn what_goes_wrong_is_said() {
     let (smaller, larger) = identities();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let config = Config { listen: address.clone(), dial: String::new() };
+    let config = Config { listen: address.clone(), ..Config::default() };
     let error = signaling::start(&config, &smaller, larger.fingerprint(), Arc::default()).unwrap_err().to_string();
     assert!(error.contains(&address) && error.contains("--listen"), "{error}");
     let error = signaling::start(&config, &smaller, smaller.fingerprint(), Arc::default()).unwrap_err().to_string();
@@ -367,7 +367,7 @@ async fn of_several_addresses_the_far_end_s_is_used() {
     let far_end = portal(&larger, smaller.fingerprint(), "127.0.0.1:0", "");
     let wrong = [free_port().to_string(), liar.address(), mute.local_addr().unwrap().to_string()];
     let (tell, addresses) = tokio::sync::watch::channel(wrong.to_vec());
-    let config = Config { listen: String::new(), dial: wrong[0].clone() };
+    let config = Config { listen: String::new(), dial: wrong[0].clone(), ..Config::default() };
     let figures = Arc::new(Figures::default());
     let signaling =
         signaling::start_dialling(&config, &smaller, larger.fingerprint(), figures.clone(), addresses).unwrap();

@@ -1,5 +1,5 @@
-//! What anybody who can reach the signalling port may say: messages, the handshake's frames; and what the far end may say on the control
-//! channel.
+//! What anybody who can reach the signalling port may say: messages, the handshake's frames; what a hub or a broker may pass on; and what the far end
+//! may say on the control channel.
 #![no_main]
 use screen_portal::pairing::{Fingerprint, Identity};
 use screen_portal::signaling::hello::{Handshake, Role};
@@ -10,6 +10,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     let identity = IDENTITY.get_or_init(|| Identity::make().expect("an identity can be made"));
     let Some((kind, rest)) = bytes.split_first() else { return };
+    if *kind >= 0xe0 {
+        return screen_portal::signaling::relay::fuzzing::carried(rest);
+    }
     if kind % 4 == 0 {
         return screen_portal::link::fuzzing::control_message(rest);
     }
@@ -24,8 +27,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let anybody = certificate(text).map_or_else(|| Fingerprint::of(b"x"), |bytes| Fingerprint::of(&bytes));
     let role = if kind % 4 == 2 { Role::Dialler } else { Role::Listener };
     let (hello, proof) = text.split_once('\n').unwrap_or((text, ""));
-    if let Ok((proving, _)) = Handshake::new(identity, anybody, SessionId::random(), role).receive_hello(hello) {
-        assert!(proving.receive_proof(proof).is_err(), "nobody can prove what he does not have");
+    let handshakes = [
+        Handshake::new(identity, anybody, SessionId::random(), role),
+        Handshake::sealed(identity, anybody, SessionId::random(), role).expect("the system has random numbers"),
+    ];
+    for handshake in handshakes {
+        if let Ok((proving, _)) = handshake.receive_hello(hello) {
+            assert!(proving.receive_proof(proof).is_err(), "nobody can prove what he does not have");
+        }
     }
 });
 

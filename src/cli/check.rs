@@ -316,7 +316,7 @@ mod tests {
         assert!(matches!(far_end(&config, Some(here.clone())), Skipped(_)));
         let listening = {
             let _inside = runtime.enter();
-            let config = signaling::Config { listen: "127.0.0.1:0".into(), dial: String::new() };
+            let config = signaling::Config { listen: "127.0.0.1:0".into(), ..signaling::Config::default() };
             signaling::start(&config, &there, here.fingerprint(), Arc::clone(&figures)).unwrap()
         };
         let rejected = || figures.link.rejected_messages.get() + figures.link.rejected_identities.get();

@@ -55,7 +55,8 @@ impl Exit {
         match error {
             portal::Error::Identity(_) => Self::Identity,
             portal::Error::Signaling(signaling::Error::Bind { .. }) | portal::Error::Status(_) => Self::Port,
-            portal::Error::Hours(_) | portal::Error::Signaling(signaling::Error::PairedWithOurselves) => {
+            portal::Error::Hours(_)
+            | portal::Error::Signaling(signaling::Error::PairedWithOurselves | signaling::Error::Relay(_)) => {
                 Self::Configuration
             }
             portal::Error::Display(_) => Self::Display,

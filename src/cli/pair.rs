@@ -22,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How long somebody who shows a code is looked for in the local network.
 const FIND: Duration = Duration::from_secs(5);
+/// The same where he may as well be at a hub or a broker.
+const FIND_FIRST: Duration = Duration::from_secs(2);
 
 /// `screen-portal pair`.
 #[derive(Clone, Debug, Args)]
@@ -86,20 +88,29 @@ fn end(runtime: Runtime) {
 async fn enter(pair: &Pair, code: &str, config: &Config, identity: &Identity) -> Result<(), Failure> {
     let code: Code = code.parse().map_err(|error: crate::pairing::NotACode| (Exit::Usage, error.to_string()))?;
     let address = match &pair.address {
-        Some(address) => address.clone(),
-        None => find(identity).await?,
+        Some(address) => Some(address.clone()),
+        None if config.signaling.has_relays() => find(identity, FIND_FIRST).await.ok(),
+        None => Some(find(identity, FIND).await?),
     };
     let listening = config.signaling.listen_address().and_then(|listen| listen.parse().ok());
     let own = own(config, identity, listening.filter(|it: &std::net::SocketAddr| it.port() > 0));
-    let store = store(&config.data.folder, Some(address.clone()));
-    let far = pair::dial(&address, &code, own, &*store).await.map_err(|error| failed(format!("{address}: {error}")))?;
+    let store = store(&config.data.folder, address.clone());
+    let far = match address {
+        Some(address) => {
+            pair::dial(&address, &code, own, &*store).await.map_err(|error| failed(format!("{address}: {error}")))?
+        }
+        None => {
+            let figures = Arc::new(Figures::default());
+            pair::dial_through(&config.signaling, &code, own, &*store, &figures).await.map_err(failed)?
+        }
+    };
     tell_paired(pair.json, &far);
     Ok(())
 }
 
 /// Who waits in this network, if it is one. A code is not tried on several: each would have a guess.
-async fn find(identity: &Identity) -> Result<String, Failure> {
-    let found = discover::look(identity, FIND, |neighbour| neighbour.waits).await?;
+async fn find(identity: &Identity, time: Duration) -> Result<String, Failure> {
+    let found = discover::look(identity, time, |neighbour| neighbour.waits).await?;
     let waiting: Vec<_> = found.iter().filter(|neighbour| neighbour.waits).collect();
     match waiting[..] {
         [one] => one.addresses.first().map(ToString::to_string).ok_or_else(|| failed("it has no address")),
@@ -114,25 +125,31 @@ async fn find(identity: &Identity) -> Result<String, Failure> {
 /// The code is shown here: by this command, or by the portal that runs here.
 async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), Failure> {
     let config = &loaded.config;
-    let Some(listen) = config.signaling.listen_address() else {
+    let listen = config.signaling.listen_address();
+    if listen.is_none() && !config.signaling.has_relays() {
         return Err((
             Exit::Configuration,
             "this portal does not listen ([signaling] listen is empty): enter the other one's code here".into(),
         ));
-    };
+    }
     let folder = &config.data.folder;
-    let (listening, address) = match Listening::bind(listen) {
-        Ok(bound) => bound,
+    if listen.is_none() && code_shown_here(folder).is_some() {
+        return follow(pair, &loaded.sources, folder).await;
+    }
+    let (listening, address) = match listen.map(Listening::bind).transpose() {
+        Ok(Some((listening, address))) => (listening, Some(address)),
+        Ok(None) => (Listening::nowhere(), None),
         Err(_) if code_shown_here(folder).is_some() => return follow(pair, &loaded.sources, folder).await,
         Err(error) => return Err((Exit::Port, error.to_string())),
     };
-    let _announced = announce(config, identity.fingerprint(), address);
+    let _announced = address.and_then(|address| announce(config, identity.fingerprint(), address));
     let (showing, mut shown) = watch::channel(None);
     let host = Host {
-        own: own(config, identity, Some(address)),
+        own: own(config, identity, address),
         store: store(folder, None),
         figures: Arc::new(Figures::default()),
         showing,
+        signaling: config.signaling.clone(),
     };
     let (json, site) = (pair.json, config.site.name.clone());
     let words = tokio::spawn(async move {
@@ -140,7 +157,7 @@ async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), F
             match *shown.borrow_and_update() {
                 Some(Showing::Code(code, until)) => {
                     let left = until.saturating_duration_since(Instant::now()).as_secs();
-                    tell_code(json, &site, &code, left, address.port());
+                    tell_code(json, &site, &code, left, address.map_or(0, |address| address.port()));
                 }
                 Some(Showing::Paused(until)) => {
                     let left = until.saturating_duration_since(Instant::now()).as_secs();

@@ -9,7 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -49,6 +49,16 @@ pub struct Options {
     pub trust: Option<PathBuf>,
 }
 
+impl Options {
+    /// Whether a client can be made of them, as far as that is known without its certificates.
+    ///
+    /// # Errors
+    /// What is wrong with the address or the token.
+    pub fn check(&self) -> Result<(), Error> {
+        address(self).map(drop)
+    }
+}
+
 /// What happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -73,7 +83,7 @@ pub enum Error {
         problem: String,
     },
     /// No certificates to trust.
-    #[error("certificates to trust in the hub: {0}")]
+    #[error("certificates to trust: {0}")]
     Trust(String),
 }
 
@@ -91,7 +101,20 @@ impl Drop for Client {
     }
 }
 
+/// How long an orderly end may take.
+const CLOSING: Duration = Duration::from_millis(300);
+
 impl Client {
+    /// Says what was still to be said, and ends; takes 300 ms at most.
+    pub async fn close(mut self) {
+        // Without anybody who could say more, the task ends when it has said all.
+        self.orders = mpsc::channel(1).0;
+        self.events.close();
+        if timeout(CLOSING, &mut self.task).await.is_err() {
+            tracing::debug!("the client of the hub did not end in order in time");
+        }
+    }
+
     /// Starts to call the hub. To be called inside a tokio runtime; returns at once.
     ///
     /// # Errors
@@ -126,33 +149,41 @@ struct Target {
 
 impl Target {
     fn new(options: &Options) -> Result<Self, Error> {
-        let wrong = |problem: String| Error::Url { url: options.url.clone(), problem };
-        let mut request = options.url.as_str().into_client_request().map_err(|error| wrong(error.to_string()))?;
-        if let Some(token) = &options.token {
-            let bearer = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| wrong(error.to_string()))?;
-            request.headers_mut().insert(header::AUTHORIZATION, bearer);
-        }
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let is_encrypted = match request.uri().scheme_str() {
-            Some("ws") => false,
-            Some("wss") => true,
-            _ => return Err(wrong("it begins with neither ws:// nor wss://".into())),
-        };
-        let port = request.uri().port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
-        let tls = if is_encrypted {
-            let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-            let name = ServerName::try_from(bare).map_err(|error| wrong(error.to_string()))?;
-            Some((connector(options)?, name))
-        } else {
-            None
-        };
-        Ok(Self { authority: format!("{host}:{port}"), request, tls })
+        let (request, authority, name) = address(options)?;
+        let tls = name.map(|name| {
+            let config = trusting(options.trust.as_deref())?;
+            Ok((TlsConnector::from(Arc::new(config)), name))
+        });
+        let tls = tls.transpose()?;
+        Ok(Self { authority, request, tls })
     }
 }
 
-fn connector(options: &Options) -> Result<TlsConnector, Error> {
+/// The request, whom to connect with (`HOST:PORT`), and what it is called if it is to prove that.
+fn address(options: &Options) -> Result<(Request<()>, String, Option<ServerName<'static>>), Error> {
+    let wrong = |problem: String| Error::Url { url: options.url.clone(), problem };
+    let mut request = options.url.as_str().into_client_request().map_err(|error| wrong(error.to_string()))?;
+    if let Some(token) = &options.token {
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| wrong(error.to_string()))?;
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let is_encrypted = match request.uri().scheme_str() {
+        Some("ws") => false,
+        Some("wss") => true,
+        _ => return Err(wrong("it begins with neither ws:// nor wss://".into())),
+    };
+    let port = request.uri().port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
+    let bare = || host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = is_encrypted.then(|| ServerName::try_from(bare())).transpose();
+    let name = name.map_err(|error| wrong(error.to_string()))?;
+    Ok((request, format!("{host}:{port}"), name))
+}
+
+/// What makes encrypted connections with others: trusts this PEM file's certificates, or the system's.
+pub(crate) fn trusting(trust: Option<&Path>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
-    match &options.trust {
+    match trust {
         Some(file) => {
             let failed = |problem: String| Error::Trust(format!("{}: {problem}", file.display()));
             let pem = files::read(file, files::LARGEST_PEM).map_err(|error| failed(error.to_string()))?;
@@ -166,14 +197,14 @@ fn connector(options: &Options) -> Result<TlsConnector, Error> {
         }
     }
     if roots.is_empty() {
-        return Err(Error::Trust("there are none; install ca-certificates, or name the hub's own certificate".into()));
+        return Err(Error::Trust(
+            "there are none; install ca-certificates, or name the server's own certificate".into(),
+        ));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Trust(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+        .map_err(|error| Error::Trust(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// When to call again: at a random moment within a span that grows with each failure, so that a thousand clients of a hub that begins again do

@@ -83,14 +83,16 @@ pub(super) async fn wait(
     board: Arc<Board>,
     orders: Sender<Order>,
 ) {
-    let Some(listen) = config.signaling.listen_address() else {
+    let listen = config.signaling.listen_address();
+    if listen.is_none() && !config.signaling.has_relays() {
         tracing::info!("nobody can pair with this portal, for it does not listen: run `screen-portal pair CODE` here");
         return;
-    };
+    }
     let mut said = false;
     let (listening, address) = loop {
-        match Listening::bind(listen) {
-            Ok(bound) => break bound,
+        match listen.map(Listening::bind).transpose() {
+            Ok(Some((listening, address))) => break (listening, Some(address)),
+            Ok(None) => break (Listening::nowhere(), None),
             Err(error) if !said => tracing::warn!("no pairing code is shown: {error}"),
             Err(_) => {}
         }
@@ -100,9 +102,10 @@ pub(super) async fn wait(
     let folder = config.data.folder.clone();
     let (showing, shown) = watch::channel(None);
     tokio::spawn(tell(shown, board, folder.clone()));
-    let _announced = discovery::announce(&config, identity.fingerprint(), address);
-    let host = Host { own: own(&config, &identity, Some(address)), store: store(&folder, None), figures, showing };
-    tracing::info!(%address, "not paired: waiting for another portal with the code that is shown here");
+    let _announced = address.and_then(|address| discovery::announce(&config, identity.fingerprint(), address));
+    let (own, store, signaling) = (own(&config, &identity, address), store(&folder, None), config.signaling.clone());
+    let host = Host { own, store, figures, showing, signaling };
+    tracing::info!(?address, "not paired: waiting for another portal with the code that is shown here");
     listening.run(host).await;
     // Full: the file is looked at twice a second anyway.
     let _ = orders.try_send(Order::Reload);

@@ -1,18 +1,16 @@
-//! One WebSocket connection: the handshake, and then messages, keep-alive and limits until it ends.
+//! One connection, whichever way it takes: the handshake, and then messages, keep-alive and limits until it ends.
 
 use super::Local;
 use super::choice::ConnectionId;
 use super::hello::{Handshake, LONGEST_FRAME, Refusal, Role};
 use super::limits::Allowance;
 use super::message::{LONGEST_MESSAGE, Message, SessionId, for_people};
-use futures_util::{SinkExt, StreamExt};
+use super::socket::Socket;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -21,12 +19,6 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 /// From the connection (or the dialling) to the proof of the far end's identity, everything included.
 pub const HANDSHAKE: Duration = Duration::from_secs(3);
 
-/// How often we ask for a sign of life.
-const PING_EVERY: Duration = Duration::from_secs(2);
-/// Without any for so long the connection is dead.
-const SILENCE: Duration = Duration::from_secs(5);
-/// The same, while another connection of the same far end makes this one doubtful.
-const DOUBTFUL_SILENCE: Duration = Duration::from_secs(1);
 /// A connection that is not used any more is read for so long: what the far end sent before it changed over is not lost, and it
 /// has the other connection by then.
 const LINGER: Duration = Duration::from_secs(1);
@@ -41,9 +33,6 @@ const TWIN: u16 = 4005;
 pub const LOOKED: u16 = 4006;
 /// What an orderly end is called on the wire.
 const IN_ORDER: &str = "in order";
-
-/// A WebSocket over TCP, from either side.
-pub type Socket = WebSocketStream<TcpStream>;
 
 /// What a connection tells the switchboard.
 #[derive(Debug)]
@@ -112,6 +101,12 @@ pub enum Failure {
     /// It hung up.
     #[error("it hung up during the handshake")]
     HungUp,
+    /// Nobody is in the room.
+    #[error("the far end is not there")]
+    NotThere,
+    /// We are not in the room.
+    #[error("{0}")]
+    Away(String),
     /// It is too slow.
     #[error("it did not finish the handshake within 3 s")]
     Late,
@@ -141,15 +136,20 @@ pub async fn authenticate(socket: &mut Socket, role: Role, local: &Local) -> Res
 }
 
 async fn exchange(socket: &mut Socket, role: Role, local: &Local) -> Result<SessionId, Failure> {
-    let handshake = Handshake::new(&local.identity, local.far_end, local.session, role);
+    let handshake = match socket.is_relayed() {
+        true => Handshake::sealed(&local.identity, local.far_end, local.session, role)?,
+        false => Handshake::new(&local.identity, local.far_end, local.session, role),
+    };
     socket.send(Frame::text(handshake.hello())).await?;
     let (proving, proof) = handshake.receive_hello(&next_text(socket).await?)?;
     socket.send(Frame::text(proof)).await?;
-    match next_text(socket).await {
+    let proven = match next_text(socket).await {
         // Here only, after the certificate: a stranger stays one, whatever he says.
-        Err(Failure::RefusedByOther { code: LOOKED, .. }) => Err(Failure::Looked),
-        proof => Ok(proving.receive_proof(&proof?)?),
-    }
+        Err(Failure::RefusedByOther { code: LOOKED, .. }) => return Err(Failure::Looked),
+        proof => proving.receive_proof(&proof?)?,
+    };
+    socket.seal(proven.keys);
+    Ok(proven.session)
 }
 
 /// The next text of a handshake.
@@ -247,16 +247,17 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> String {
-        let mut ping = tokio::time::interval(PING_EVERY);
+        let keep_alive = self.socket.keep_alive();
+        let mut ping = tokio::time::interval(keep_alive.ping_every);
         ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         ping.reset();
         let far = tokio::time::Instant::now() + Duration::from_secs(86_400 * 365);
-        let (mut silent_at, mut retire_at) = (tokio::time::Instant::now() + SILENCE, far);
+        let (mut silent_at, mut retire_at) = (tokio::time::Instant::now() + keep_alive.silence, far);
         let mut probed = false;
         loop {
             tokio::select! {
                 frame = self.socket.next() => {
-                    silent_at = tokio::time::Instant::now() + SILENCE;
+                    silent_at = tokio::time::Instant::now() + keep_alive.silence;
                     match frame {
                         Some(Ok(frame)) => {
                             if std::mem::take(&mut probed) && self.notes.send(Note::Alive(self.id)).await.is_err() {
@@ -276,7 +277,7 @@ impl Connection {
                     },
                     Some(Order::Probe) => {
                         probed = true;
-                        silent_at = silent_at.min(tokio::time::Instant::now() + DOUBTFUL_SILENCE);
+                        silent_at = silent_at.min(tokio::time::Instant::now() + keep_alive.doubtful_silence);
                         if let Err(reason) = self.send(Frame::Ping(Default::default())).await {
                             return reason;
                         }
@@ -329,7 +330,7 @@ impl Connection {
 
     /// A far end that does not read for so long is as good as silent.
     async fn send(&mut self, frame: Frame) -> Result<(), String> {
-        let deadline = tokio::time::Instant::now() + SILENCE;
+        let deadline = tokio::time::Instant::now() + self.socket.keep_alive().silence;
         match timeout_at(deadline, self.socket.send(frame)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(websocket_problem(&error)),

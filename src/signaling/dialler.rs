@@ -1,13 +1,16 @@
 //! Dials the far end, for ever, whenever nobody is connected, and beside a connection that is doubted.
 //!
 //! It may be known by several addresses: what is configured, what it said when it was paired, what it announces in the local network. All are tried
-//! at once. Who answers at a wrong one, or lies, fails in the handshake, which costs nothing but that.
+//! at once, and a little later the ways through other machines. Who answers at a wrong one, or lies, fails in the handshake, which costs nothing but
+//! that.
 
 use super::Local;
 use super::backoff::Backoff;
-use super::connection::{Connection, Failure, HANDSHAKE, Note, Socket, authenticate, websocket_config};
+use super::connection::{Connection, Failure, HANDSHAKE, Note, authenticate, websocket_config};
 use super::hello::Role;
 use super::message::SessionId;
+use super::relay::{Line, Relay};
+use super::socket::Socket;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::io;
@@ -32,6 +35,10 @@ const STAGGER: Duration = Duration::from_millis(100);
 pub struct Signs {
     /// Where to dial, `HOST:PORT`, best first; while there are none, nobody is dialled.
     pub addresses: watch::Receiver<Vec<String>>,
+    /// Ways through other machines; tried besides the addresses, and a little later: the far end may be in the same network.
+    pub relays: Vec<Relay>,
+    /// Somebody has come to one of those.
+    pub arrivals: Arc<Notify>,
     /// Whether the far end is connected, whoever made the connection.
     pub connected: watch::Receiver<bool>,
     /// Somebody wants no more waiting.
@@ -79,6 +86,7 @@ pub async fn run(local: Arc<Local>, notes: mpsc::Sender<Note>, mut signs: Signs)
             Ok(_) = doubted(&signs.doubts) => {}
             // It is somewhere else now, perhaps.
             Ok(()) = signs.addresses.changed() => {}
+            () = arrived(&signs.arrivals, local.dials_first) => {}
             _ = stopped.wait_for(|stopped| *stopped) => break,
         }
     }
@@ -91,6 +99,14 @@ async fn pause(dial_now: &Notify, backoff: &mut Backoff) {
     tokio::select! {
         () = sleep(backoff.next_delay(Instant::now(), rand::random())) => {}
         () = dial_now.notified() => backoff.begin_anew(Instant::now()),
+    }
+}
+
+/// Waits until somebody comes. Of two that see each other come one dials; should it fail, the other dials when its delay is over.
+async fn arrived(arrivals: &Notify, dials_first: bool) {
+    match dials_first {
+        true => arrivals.notified().await,
+        false => std::future::pending().await,
     }
 }
 
@@ -130,9 +146,10 @@ async fn dial_when_wanted(
         signs.doubts.mark_unchanged();
         backoff.doubted();
     }
-    let known = signs.addresses.wait_for(|addresses| !addresses.is_empty()).await.map(|addresses| addresses.clone());
+    let is_enough = |addresses: &Vec<String>| !addresses.is_empty() || !signs.relays.is_empty();
+    let known = signs.addresses.wait_for(is_enough).await.map(|addresses| addresses.clone());
     match known {
-        Ok(addresses) => dial(&addresses, local).await,
+        Ok(addresses) => dial(&addresses, &signs.relays, local).await,
         // Nobody will tell us any, and the end comes by `stopped`.
         Err(_) => std::future::pending().await,
     }
@@ -150,18 +167,24 @@ fn is_refusal(failure: &Failure) -> bool {
     matches!(failure, Failure::Refused(_) | Failure::RefusedByOther { .. })
 }
 
-/// Tries all addresses; the first one where the far end proves itself counts. The failure is the most telling one, and else that of the first address,
-/// so that it is the same each time.
-async fn dial(addresses: &[String], local: &Local) -> Result<Answer, (String, Failure)> {
-    let attempt = async |at: usize, address: &String| {
+/// Tries all addresses and ways; the first one where the far end proves itself counts. The failure is the most telling one, and else that of the
+/// first address, so that it is the same each time.
+async fn dial(addresses: &[String], relays: &[Relay], local: &Local) -> Result<Answer, (String, Failure)> {
+    let direct = addresses.iter().map(|it| Way::Direct(it));
+    let ways: Vec<Way> = direct.chain(relays.iter().map(Way::Relayed)).collect();
+    let attempt = async |at: usize, way: &Way| {
         sleep(STAGGER * at as u32).await;
-        (at, dial_one(address, local).await)
+        let dialled = match way {
+            Way::Direct(address) => timeout(HANDSHAKE, dial_one(address, local)).await,
+            Way::Relayed(relay) => timeout(HANDSHAKE, dial_through(relay, local)).await,
+        };
+        (at, dialled.unwrap_or(Err(Failure::Late)))
     };
-    let mut attempts: FuturesUnordered<_> = addresses.iter().enumerate().map(|(at, it)| attempt(at, it)).collect();
+    let mut attempts: FuturesUnordered<_> = ways.iter().enumerate().map(|(at, it)| attempt(at, it)).collect();
     let mut worst: Option<(usize, Failure)> = None;
     while let Some((at, result)) = attempts.next().await {
         let failure = match result {
-            Ok((socket, session)) => return Ok(Answer { socket, session, address: addresses[at].clone() }),
+            Ok((socket, session)) => return Ok(Answer { socket, session, address: ways[at].name().to_owned() }),
             Err(failure) => failure,
         };
         if let Failure::Refused(refusal) = &failure
@@ -175,20 +198,52 @@ async fn dial(addresses: &[String], local: &Local) -> Result<Answer, (String, Fa
         }
     }
     let (at, failure) = worst.unwrap_or((0, Failure::HungUp));
-    Err((addresses.get(at).cloned().unwrap_or_default(), failure))
+    Err((ways.get(at).map(|way| way.name().to_owned()).unwrap_or_default(), failure))
+}
+
+/// How to reach the far end.
+enum Way<'a> {
+    Direct(&'a str),
+    Relayed(&'a Relay),
+}
+
+impl Way<'_> {
+    /// For people.
+    fn name(&self) -> &str {
+        match self {
+            Self::Direct(address) => address,
+            Self::Relayed(relay) => relay.name(),
+        }
+    }
 }
 
 async fn dial_one(address: &str, local: &Local) -> Result<(Socket, SessionId), Failure> {
-    let attempt = async {
-        let io = |error: io::Error| Failure::Socket(error.into());
-        let stream = connect(address).await.map_err(io)?;
-        stream.set_nodelay(true).map_err(io)?;
-        let url = format!("ws://{address}{PATH}");
-        let (mut socket, _) = client_async_with_config(url, stream, Some(websocket_config())).await?;
+    let io = |error: io::Error| Failure::Socket(error.into());
+    let stream = connect(address).await.map_err(io)?;
+    stream.set_nodelay(true).map_err(io)?;
+    let url = format!("ws://{address}{PATH}");
+    let (socket, _) = client_async_with_config(url, stream, Some(websocket_config())).await?;
+    let mut socket = Socket::from(socket);
+    let session = authenticate(&mut socket, Role::Dialler, local).await?;
+    Ok((socket, session))
+}
+
+/// Everybody who is in the room, at once: the far end is who can prove it.
+async fn dial_through(relay: &Relay, local: &Local) -> Result<(Socket, SessionId), Failure> {
+    let attempt = async |line: Line| {
+        let mut socket = Socket::from(line);
         let session = authenticate(&mut socket, Role::Dialler, local).await?;
         Ok((socket, session))
     };
-    timeout(HANDSHAKE, attempt).await.unwrap_or(Err(Failure::Late))
+    let mut attempts: FuturesUnordered<_> = relay.dial().await.into_iter().map(attempt).collect();
+    let mut last = Err(relay.trouble().map_or(Failure::NotThere, Failure::Away));
+    while let Some(result) = attempts.next().await {
+        match result {
+            Ok(done) => return Ok(done),
+            Err(failure) => last = Err(failure),
+        }
+    }
+    last
 }
 
 /// Connects, and asks again every [`ASK_AGAIN`] while nobody answers: the kernel itself repeats a lost request only after 1 s, and

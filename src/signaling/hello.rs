@@ -3,8 +3,12 @@
 //! Plain data, no socket. Each end sends a `hello` (certificate, fresh nonce, session), and in answer to the other's hello a
 //! `proof`: its signature over everything that both hellos said. A signature can therefore be used in this one connection, in
 //! this one direction, and nowhere else.
+//!
+//! Through somebody else's machine (a hub, a broker) the hellos also carry one half each of a fresh secret; the signatures cover them,
+//! and what is said afterwards is sealed with it.
 
 use super::message::{Malformed, SessionId, hex, read, to_json};
+use super::sealing::{Half, Keys, PublicKey};
 use crate::pairing::{self, Fingerprint, Identity};
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +21,27 @@ pub const LONGEST_FRAME: usize = 16 * 1024;
 /// What a proof's signature begins with, as TLS 1.3 does it (RFC 8446, section 4.4.3). The same key signs in DTLS 1.2, where the
 /// first 64 bytes are both sides' randoms: no such signature can be passed off as ours, nor the other way round.
 const CONTEXT: [&[u8]; 2] = [&[b' '; 64], b"screen-portal signalling 1\0"];
+/// The same for a connection that is sealed: no signature of one kind can be passed off as one of the other.
+const SEALED_CONTEXT: [&[u8]; 2] = [&[b' '; 64], b"screen-portal sealed signalling 1\0"];
 
 /// Which side of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Made the connection.
     Dialler,
     /// Accepted it.
     Listener,
+}
+
+impl Role {
+    /// The other end's.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Dialler => Self::Listener,
+            Self::Listener => Self::Dialler,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +62,22 @@ struct Hello {
     nonce: [u8; 32],
     #[serde(with = "hex")]
     certificate: Vec<u8>,
+    /// The sender's half of the secret; only where messages are to be sealed.
+    #[serde(default, with = "optional_key", skip_serializing_if = "Option::is_none")]
+    key: Option<PublicKey>,
+}
+
+mod optional_key {
+    use super::{PublicKey, hex};
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(key: &Option<PublicKey>, serializer: S) -> Result<S::Ok, S::Error> {
+        hex::serialize(key.as_ref().map_or(&[][..], |key| key), serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PublicKey>, D::Error> {
+        hex::deserialize(deserializer).map(Some)
+    }
 }
 
 /// Why a handshake ended without a connection.
@@ -70,6 +103,9 @@ pub enum Refusal {
     /// The certificate without its key.
     #[error("it shows the far end's certificate but does not have its key")]
     Unproven,
+    /// It does not want to seal what it says, or its half of the secret is none.
+    #[error("it does not seal what it says, as portals do that meet through a hub or a broker")]
+    Unsealed,
     /// We cannot sign.
     #[error("the proof cannot be made: {0}")]
     OwnProof(String),
@@ -84,7 +120,7 @@ impl Refusal {
     /// The WebSocket close code that tells the other end (4000 to 4999 are free for applications, RFC 6455, section 7.4.2).
     pub fn close_code(&self) -> u16 {
         match self {
-            Self::Malformed(_) | Self::OutOfTurn => 4000,
+            Self::Malformed(_) | Self::OutOfTurn | Self::Unsealed => 4000,
             Self::Version(_) => 4001,
             Self::Stranger(_) => 4002,
             Self::Ourselves => 4003,
@@ -101,6 +137,7 @@ pub struct Handshake<'a> {
     far_end: Fingerprint,
     role: Role,
     hello: Hello,
+    half: Option<Half>,
 }
 
 /// A handshake that waits for the other end's proof.
@@ -108,14 +145,41 @@ pub struct Handshake<'a> {
 pub struct Proving {
     their_message: Vec<u8>,
     theirs: Hello,
+    keys: Option<Keys>,
+}
+
+/// The other end is the far end.
+#[derive(Debug)]
+pub struct Proven {
+    /// Its run.
+    pub session: SessionId,
+    /// Where what is said is to be sealed: with these.
+    pub keys: Option<Keys>,
 }
 
 impl<'a> Handshake<'a> {
     /// Our side of a fresh connection.
     pub fn new(identity: &'a Identity, far_end: Fingerprint, session: SessionId, role: Role) -> Self {
         let certificate = identity.certificate_der().to_vec();
-        let hello = Hello { version: VERSION, session, nonce: rand::random(), certificate };
-        Self { identity, far_end, role, hello }
+        let hello = Hello { version: VERSION, session, nonce: rand::random(), certificate, key: None };
+        Self { identity, far_end, role, hello, half: None }
+    }
+
+    /// The same for a connection through somebody else's machine, whose messages are sealed.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn sealed(
+        identity: &'a Identity,
+        far_end: Fingerprint,
+        session: SessionId,
+        role: Role,
+    ) -> Result<Self, Refusal> {
+        let mut handshake = Self::new(identity, far_end, session, role);
+        let half = Half::new().ok_or_else(|| Refusal::OwnProof("the system has no random numbers".into()))?;
+        handshake.hello.key = Some(half.public);
+        handshake.half = Some(half);
+        Ok(handshake)
     }
 
     /// The frame to send first.
@@ -140,29 +204,34 @@ impl<'a> Handshake<'a> {
             Role::Dialler => (&self.hello, &theirs),
             Role::Listener => (&theirs, &self.hello),
         };
-        let (our_role, their_role) = match self.role {
-            Role::Dialler => (Role::Dialler, Role::Listener),
-            Role::Listener => (Role::Listener, Role::Dialler),
+        let ours = to_be_signed(self.role, dialler, listener);
+        let their_message = to_be_signed(self.role.other(), dialler, listener);
+        let keys = match (self.half, theirs.key) {
+            (None, _) => None,
+            (Some(_), None) => return Err(Refusal::Unsealed),
+            (Some(half), Some(key)) => {
+                let context = to_be_signed(Role::Dialler, dialler, listener);
+                Some(half.finish(&key, self.role, &context).ok_or(Refusal::Unsealed)?)
+            }
         };
-        let ours = to_be_signed(our_role, dialler, listener);
-        let their_message = to_be_signed(their_role, dialler, listener);
         let signature = self.identity.sign(&ours).map_err(|error| Refusal::OwnProof(error.to_string()))?;
-        Ok((Proving { their_message, theirs }, to_json(&Frame::Proof { signature })))
+        Ok((Proving { their_message, theirs, keys }, to_json(&Frame::Proof { signature })))
     }
 }
 
 impl Proving {
-    /// Takes the other end's second frame; gives its session. Now it is the far end.
-    pub fn receive_proof(self, text: &str) -> Result<SessionId, Refusal> {
+    /// Takes the other end's second frame. Now it is the far end.
+    pub fn receive_proof(self, text: &str) -> Result<Proven, Refusal> {
         let Frame::Proof { signature } = read(text, LONGEST_FRAME)? else { return Err(Refusal::OutOfTurn) };
         pairing::verify(&self.theirs.certificate, &self.their_message, &signature).map_err(|_| Refusal::Unproven)?;
-        Ok(self.theirs.session)
+        Ok(Proven { session: self.theirs.session, keys: self.keys })
     }
 }
 
-/// Who signs, then of dialler and listener: nonce, session, fingerprint. All parts have a fixed length.
+/// Who signs, then of dialler and listener: nonce, session, fingerprint, and the half of the secret if there is one. All parts have a fixed length.
 fn to_be_signed(signer: Role, dialler: &Hello, listener: &Hello) -> Vec<u8> {
-    let mut message = CONTEXT.concat();
+    let is_sealed = dialler.key.is_some() && listener.key.is_some();
+    let mut message = if is_sealed { SEALED_CONTEXT } else { CONTEXT }.concat();
     message.push(match signer {
         Role::Dialler => b'D',
         Role::Listener => b'L',
@@ -171,6 +240,7 @@ fn to_be_signed(signer: Role, dialler: &Hello, listener: &Hello) -> Vec<u8> {
         message.extend_from_slice(&hello.nonce);
         message.extend_from_slice(hello.session.bytes());
         message.extend_from_slice(Fingerprint::of(&hello.certificate).bytes());
+        message.extend(hello.key.filter(|_| is_sealed).iter().flatten());
     }
     message
 }
@@ -206,8 +276,8 @@ mod tests {
         let (to_listener, to_dialler) = (dialler.hello(), listener.hello());
         let (dialler, dialler_proof) = dialler.receive_hello(&to_dialler).unwrap();
         let (listener, listener_proof) = listener.receive_hello(&to_listener).unwrap();
-        assert_eq!(dialler.receive_proof(&listener_proof), Ok(south_session));
-        assert_eq!(listener.receive_proof(&dialler_proof), Ok(north_session));
+        assert_eq!(dialler.receive_proof(&listener_proof).unwrap().session, south_session);
+        assert_eq!(listener.receive_proof(&dialler_proof).unwrap().session, north_session);
     }
 
     #[test]
@@ -229,7 +299,10 @@ mod tests {
         let listener = pair.listener();
         let (proving, _) = listener.receive_hello(&pair.dialler().hello()).unwrap();
         let forged = Identity::make().unwrap().sign(&proving.their_message).unwrap();
-        assert_eq!(proving.receive_proof(&to_json(&Frame::Proof { signature: forged })), Err(Refusal::Unproven));
+        assert_eq!(
+            proving.receive_proof(&to_json(&Frame::Proof { signature: forged })).unwrap_err(),
+            Refusal::Unproven
+        );
     }
 
     /// A proof of another connection, of the other role, or for another far end does not count.
@@ -246,17 +319,54 @@ mod tests {
 
         // The same hello and proof again, to a listener with a fresh nonce.
         let (proving, _) = pair.listener().receive_hello(&first_hello).unwrap();
-        assert_eq!(proving.receive_proof(&first_proof), Err(Refusal::Unproven));
+        assert_eq!(proving.receive_proof(&first_proof).unwrap_err(), Refusal::Unproven);
         // The listener's own proof sent back to it.
         let (proving, _) = pair.listener().receive_hello(&first_hello).unwrap();
-        assert_eq!(proving.receive_proof(&listener_proof), Err(Refusal::Unproven));
+        assert_eq!(proving.receive_proof(&listener_proof).unwrap_err(), Refusal::Unproven);
         // North as a listener signs something else than north as a dialler, in the same words.
         let north = Handshake::new(&pair.north, pair.south.fingerprint(), SessionId::random(), Role::Listener);
         let south = Handshake::new(&pair.south, pair.north.fingerprint(), SessionId::random(), Role::Listener);
         let (north_hello, south_hello) = (north.hello(), south.hello());
         let (proving, _) = south.receive_hello(&north_hello).unwrap();
         let (_, north_proof) = north.receive_hello(&south_hello).unwrap();
-        assert_eq!(proving.receive_proof(&north_proof), Err(Refusal::Unproven));
+        assert_eq!(proving.receive_proof(&north_proof).unwrap_err(), Refusal::Unproven);
+    }
+
+    /// The machine in between exchanges the halves of the secret for its own, or takes them out.
+    #[test]
+    fn whoever_carries_the_hellos_cannot_get_at_the_keys() {
+        let pair = pair();
+        let dialler = || Handshake::sealed(&pair.north, pair.south.fingerprint(), SessionId::random(), Role::Dialler);
+        let listener = || Handshake::sealed(&pair.south, pair.north.fingerprint(), SessionId::random(), Role::Listener);
+        let exchanged = |hello: &str| {
+            let mut hello: serde_json::Value = serde_json::from_str(hello).unwrap();
+            hello["key"] = data_encoding::HEXLOWER.encode(&Half::new().unwrap().public).into();
+            hello.to_string()
+        };
+        let (north, south) = (dialler().unwrap(), listener().unwrap());
+        let (to_south, to_north) = (north.hello(), south.hello());
+        let (north, north_proof) = north.receive_hello(&exchanged(&to_north)).unwrap();
+        let (south, south_proof) = south.receive_hello(&exchanged(&to_south)).unwrap();
+        assert_eq!(north.receive_proof(&south_proof).unwrap_err(), Refusal::Unproven);
+        assert_eq!(south.receive_proof(&north_proof).unwrap_err(), Refusal::Unproven);
+
+        let without = pair.dialler().hello();
+        assert_eq!(listener().unwrap().receive_hello(&without).unwrap_err(), Refusal::Unsealed);
+        let weak = to_south.replace(&data_encoding::HEXLOWER.encode(&serde_key(&to_south)), &"00".repeat(32));
+        assert_eq!(listener().unwrap().receive_hello(&weak).unwrap_err(), Refusal::Unsealed);
+
+        let (north, south) = (dialler().unwrap(), listener().unwrap());
+        let (to_south, to_north) = (north.hello(), south.hello());
+        let (north, north_proof) = north.receive_hello(&to_north).unwrap();
+        let (south, south_proof) = south.receive_hello(&to_south).unwrap();
+        let mut north = north.receive_proof(&south_proof).unwrap().keys.unwrap();
+        let mut south = south.receive_proof(&north_proof).unwrap().keys.unwrap();
+        let (number, sealed) = north.seal(b"hello".to_vec()).unwrap();
+        assert_eq!(south.open(number, sealed).unwrap(), b"hello");
+    }
+
+    fn serde_key(hello: &str) -> PublicKey {
+        serde_json::from_str::<Hello>(hello).unwrap().key.unwrap()
     }
 
     #[test]
@@ -268,7 +378,7 @@ mod tests {
         let later = hello.replace("\"version\":1", "\"version\":2");
         assert_eq!(pair.listener().receive_hello(&later).unwrap_err(), Refusal::Version(2));
         let (proving, _) = pair.listener().receive_hello(&hello).unwrap();
-        assert_eq!(proving.receive_proof(&hello), Err(Refusal::OutOfTurn));
+        assert_eq!(proving.receive_proof(&hello).unwrap_err(), Refusal::OutOfTurn);
     }
 
     proptest! {

@@ -1,18 +1,18 @@
 //! Accepts connections. Strangers get little: eight at once, three seconds each, and no line in the log per head.
 
-use super::connection::{Connection, Failure, HANDSHAKE, Note, authenticate, websocket_config};
+use super::caller::Caller;
+use super::connection::{Connection, Failure, HANDSHAKE, Note, authenticate};
 use super::hello::Role;
 use super::limits::Quiet;
+use super::relay::Line;
 use super::{Local, hello::Refusal, pair};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
@@ -26,9 +26,10 @@ const AUTHENTICATED: usize = 8;
 /// One line in so long about connections that were refused.
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
-/// Accepts until `stopped`.
+/// Accepts until `stopped`: on the listener, if there is one, and what `relayed` brings.
 pub async fn run(
-    listener: TcpListener,
+    listener: Option<TcpListener>,
+    mut relayed: mpsc::Receiver<(Line, String)>,
     local: Arc<Local>,
     notes: mpsc::Sender<Note>,
     mut stopped: watch::Receiver<bool>,
@@ -39,12 +40,13 @@ pub async fn run(
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let caller = tokio::select! {
+            caller = Caller::at(listener.as_ref()) => caller,
+            Some((line, from)) = relayed.recv() => Ok(Caller::Relayed(line, from)),
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+        let caller = match caller {
+            Ok(caller) => caller,
             Err(error) => {
                 // Of a connection that is gone already (harmless), or no more file descriptors (passes, or is seen elsewhere).
                 tracing::debug!(%error, "a connection could not be accepted");
@@ -63,7 +65,7 @@ pub async fn run(
         }
         let (keep, evicted) = oneshot::channel();
         handshakes.push_back(keep);
-        connections.spawn(serve(stream, address, local.clone(), notes.clone(), evicted, quiet.clone()));
+        connections.spawn(serve(caller, local.clone(), notes.clone(), evicted, quiet.clone()));
     }
     drop(listener);
     drop(handshakes);
@@ -72,17 +74,15 @@ pub async fn run(
 }
 
 async fn serve(
-    stream: TcpStream,
-    address: SocketAddr,
+    caller: Caller,
     local: Arc<Local>,
     notes: mpsc::Sender<Note>,
     mut evicted: oneshot::Receiver<()>,
     quiet: Arc<Mutex<Quiet>>,
 ) {
+    let (address, ip) = (caller.name(), caller.ip());
     let handshake = async {
-        // Messages are small and wanted at once.
-        stream.set_nodelay(true).map_err(|error| Failure::Socket(error.into()))?;
-        let mut socket = accept_hdr_async_with_config(stream, no_pairing, Some(websocket_config())).await?;
+        let mut socket = caller.socket(no_pairing).await?;
         let session = authenticate(&mut socket, Role::Listener, &local).await?;
         Ok((socket, session))
     };
@@ -93,7 +93,7 @@ async fn serve(
     evicted.close();
     match done {
         Ok((socket, session)) => {
-            Connection::run(socket, session, Role::Listener, address.to_string(), local, notes).await;
+            Connection::run(socket, session, Role::Listener, address, local, notes).await;
         }
         // `screen-portal check` at the far end, or the network test on its settings page.
         Err(failure @ Failure::Looked) => tracing::info!(%address, "a check at the far end: {failure}"),
@@ -102,10 +102,11 @@ async fn serve(
             let admitted = quiet.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
             if let Some(left_out) = admitted {
                 let what = refused(&local, &failure);
-                tracing::warn!(%address, left_out, "{what}");
+                tracing::warn!(address, left_out, "{what}");
                 if mispaired(&failure) {
                     // Fails only when signalling ends.
-                    let _ = notes.send(Note::Mispaired(format!("{}: {what}", address.ip()))).await;
+                    let place = ip.map_or(address, |ip| ip.to_string());
+                    let _ = notes.send(Note::Mispaired(format!("{place}: {what}"))).await;
                 }
             }
         }

@@ -4,7 +4,10 @@
 //! it knows it; one of the two being reachable is enough. Who connects must prove that it holds the key of the pinned
 //! certificate ([`hello`]); only then [`Message`]s pass. `docs/signaling.md` describes what goes over the wire.
 //!
-//! Signalling is not encrypted, and need not be trusted: media is tied to the pinned fingerprints by DTLS, whatever somebody on
+//! Where neither reaches the other, both meet in a room of a hub or at a broker ([`relay`]): the same handshake and the same messages, but sealed, since
+//! somebody else carries them.
+//!
+//! Direct signalling is not encrypted, and need not be trusted: media is tied to the pinned fingerprints by DTLS, whatever somebody on
 //! the way makes of the messages. Such a one can refuse service and see addresses, no more.
 //!
 //! | | |
@@ -13,10 +16,12 @@
 //! | [`hello`] | the handshake, without a socket |
 //! | `backoff`, `choice`, `limits` | the policies: when to dial again, which of two connections to use, how much is too much |
 //! | `connection` | one WebSocket connection: handshake, keep-alive, limits |
-//! | `listener`, `dialler`, `switchboard` | accept, dial, and present all connections as one |
+//! | `listener`, `caller`, `dialler`, `switchboard` | accept, dial, and present all connections as one |
+//! | [`relay`], `socket`, [`sealing`] | connections through a hub or a broker, whose owner reads nothing |
 //! | [`pair`] | how two portals that do not know each other yet come to do so |
 
 mod backoff;
+mod caller;
 mod choice;
 mod config;
 mod connection;
@@ -27,6 +32,9 @@ mod listener;
 mod message;
 pub mod pair;
 mod probe;
+pub mod relay;
+pub mod sealing;
+mod socket;
 mod switchboard;
 
 pub use config::{Config, is_host_and_port};
@@ -86,6 +94,9 @@ pub enum Error {
         "the far end's fingerprint is this portal's own; put there what `screen-portal identity` prints at the far end"
     )]
     PairedWithOurselves,
+    /// A way through another machine can never work.
+    #[error("signalling: {0}")]
+    Relay(#[from] relay::Error),
 }
 
 /// Events that wait for the link, and messages that wait for the network: more than a few means that somebody is stuck.
@@ -135,6 +146,8 @@ struct Local {
     far_end: Fingerprint,
     session: SessionId,
     figures: Arc<Figures>,
+    /// Whether of the two portals we are the one that dials when both could.
+    dials_first: bool,
 }
 
 /// Starts to listen and to dial. To be called inside a tokio runtime; listens when it returns.
@@ -159,7 +172,11 @@ pub fn start_dialling(
     if far_end == identity.fingerprint() {
         return Err(Error::PairedWithOurselves);
     }
-    let local = Arc::new(Local { identity: identity.clone(), far_end, session: SessionId::random(), figures });
+    let dials_first = identity.fingerprint() < far_end;
+    let room = relay::room_of(identity.fingerprint(), far_end);
+    let relays = relay::enter(config, &room, &figures)?;
+    let local =
+        Arc::new(Local { identity: identity.clone(), far_end, session: SessionId::random(), figures, dials_first });
     let bound = config.listen_address().map(bind).transpose()?;
     let listening_on = bound.as_ref().map(|(_, address)| *address);
 
@@ -170,16 +187,17 @@ pub fn start_dialling(
     let (stop, stopped) = watch::channel(false);
     let (doubts_in, doubts) = watch::channel(0);
     let dial_now = Arc::new(Notify::new());
-    let prefers_own_dial = identity.fingerprint() < far_end;
 
-    let mut tasks = JoinSet::new();
-    let switchboard = Switchboard::new(prefers_own_dial, outgoing_out, notes, connected_in);
+    let mut tasks = relays.tasks;
+    let switchboard = Switchboard::new(dials_first, outgoing_out, notes, connected_in);
     tasks.spawn(switchboard.run(events_in, doubts.clone(), stopped.clone()));
-    if let Some((listener, address)) = bound {
+    if let Some(address) = listening_on {
         tracing::info!(%address, "listening for the far end");
-        tasks.spawn(listener::run(listener, local.clone(), notes_in.clone(), stopped.clone()));
     }
-    let signs = dialler::Signs { addresses, connected, dial_now: dial_now.clone(), doubts, stopped };
+    let listener = bound.map(|(listener, _)| listener);
+    tasks.spawn(listener::run(listener, relays.accepted, local.clone(), notes_in.clone(), stopped.clone()));
+    let (dial, arrivals) = (dial_now.clone(), relays.arrivals);
+    let signs = dialler::Signs { addresses, relays: relays.ways, arrivals, connected, dial_now: dial, doubts, stopped };
     tasks.spawn(dialler::run(local, notes_in, signs));
     let controls = Controls { dial_now, doubts: Arc::new(doubts_in), stop: Arc::new(stop) };
     Ok(Signaling { outgoing, events, controls, listening_on, tasks })

@@ -1,10 +1,10 @@
 //! Looks whether the far end answers, without disturbing it.
 
-use super::connection::{FAREWELL, Failure, HANDSHAKE, LOOKED, Socket, close_frame, next_text, websocket_config};
+use super::connection::{FAREWELL, Failure, HANDSHAKE, LOOKED, close_frame, next_text, websocket_config};
 use super::hello::{Handshake, Role};
 use super::message::SessionId;
+use super::socket::Socket;
 use crate::pairing::{Fingerprint, Identity};
-use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::client_async_with_config;
@@ -20,7 +20,8 @@ pub async fn probe(address: &str, identity: &Identity, far_end: Fingerprint) -> 
     let look = async {
         let stream = TcpStream::connect(address).await.map_err(|error| Failure::Socket(error.into()))?;
         let url = format!("ws://{address}/signal");
-        let (mut socket, _) = client_async_with_config(url, stream, Some(websocket_config())).await?;
+        let (socket, _) = client_async_with_config(url, stream, Some(websocket_config())).await?;
+        let mut socket = Socket::from(socket);
         let seen = exchange(&mut socket, identity, far_end).await;
         let farewell = match &seen {
             Ok(()) => Some(close_frame(LOOKED, "only looked".into())),

@@ -42,7 +42,7 @@ impl FarEnd {
         let shown = slates.clone();
         let (status_in, status) = watch::channel(Status::default());
 
-        let listen = signaling::Config { listen: "127.0.0.1:0".into(), dial: String::new() };
+        let listen = signaling::Config { listen: "127.0.0.1:0".into(), ..signaling::Config::default() };
         let signaling = signaling::start(&listen, identity, camera, figures.clone()).unwrap();
         let address = signaling.listening_on().unwrap().to_string();
         let (outgoing, events, running) = signaling.split();

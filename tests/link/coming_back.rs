@@ -90,7 +90,7 @@ impl Network {
         let (one, two) = if first_offers { (one, two) } else { (two, one) };
         let (first, second) = (one.fingerprint(), two.fingerprint());
         let [a, b] = self.runtimes.each_ref().map(|runtime| runtime.as_ref().unwrap().handle().clone());
-        let dials = Config { listen: String::new(), dial: DIAL.into() };
+        let dials = Config { listen: String::new(), dial: DIAL.into(), ..Config::default() };
         let a = a.spawn(async move { portal_signaling(dials, &one, second, "Oslo") });
         let b = b.spawn(async move { portal_signaling(Config::default(), &two, first, "Turin") });
         let mut portals = [a.await.unwrap(), b.await.unwrap()];

@@ -1,7 +1,11 @@
 //! Two portals that do not know each other are paired: by the real program, from the command line to a live picture; and what strangers try.
 
+#[allow(dead_code, reason = "tests/relay uses all of it")]
+#[path = "../relay/mosquitto.rs"]
+mod mosquitto;
 mod network;
 mod program;
+mod relays;
 mod strangers;
 
 use program::{ALONE, Place, pair};

@@ -26,6 +26,8 @@ pub struct Place {
     status: String,
     /// The network namespace that it is in.
     namespace: Option<&'static str>,
+    /// `KEY=VALUE`, besides.
+    setting: Option<String>,
 }
 
 /// A portal that runs until this is dropped.
@@ -50,7 +52,12 @@ fn ports() -> [String; 2] {
 impl Place {
     pub fn new(site: &'static str) -> Self {
         let [listen, status] = ports();
-        Self { folder: tempfile::tempdir().unwrap(), site, listen, status, namespace: None }
+        Self { folder: tempfile::tempdir().unwrap(), site, listen, status, namespace: None, setting: None }
+    }
+
+    /// Nobody can reach it; it has another way.
+    pub fn through(site: &'static str, setting: &str) -> Self {
+        Self { listen: String::new(), setting: Some(setting.into()), ..Self::new(site) }
     }
 
     /// In a network namespace, on the usual ports.
@@ -73,6 +80,9 @@ impl Place {
         }
         command.env("HOME", folder).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(folder);
         command.args(arguments).args(["--listen", &self.listen, "--site", self.site, "--set", "link.loopback=true"]);
+        if let Some(setting) = &self.setting {
+            command.args(["--set", setting]);
+        }
         command.arg("--data").arg(folder).stdin(Stdio::null());
         command
     }

@@ -5,6 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use screen_portal::ops::Figures;
 use screen_portal::pairing::attempts::Refusal;
 use screen_portal::pairing::{Code, Exchange, Identity, Own};
+use screen_portal::signaling::Config;
 use screen_portal::signaling::pair::{Failure, Host, Listening, dial};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +28,13 @@ struct Waiting {
 async fn waiting() -> Waiting {
     let (listening, address) = Listening::bind("127.0.0.1:0").unwrap();
     let (figures, (showing, mut shown)) = (Arc::new(Figures::default()), watch::channel(None));
-    let host = Host { own: own("Here"), store: Box::new(|_, _| Ok(())), figures: figures.clone(), showing };
+    let host = Host {
+        own: own("Here"),
+        store: Box::new(|_, _| Ok(())),
+        figures: figures.clone(),
+        showing,
+        signaling: Config::default(),
+    };
     let paired = tokio::spawn(listening.run(host));
     shown.changed().await.unwrap();
     Waiting { address, figures, shown, paired }

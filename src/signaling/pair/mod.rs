@@ -1,18 +1,19 @@
-//! Pairing over the local network: [`crate::pairing::Exchange`] on a WebSocket, path `/pair`, on the port of signalling.
+//! Pairing: [`crate::pairing::Exchange`] on a WebSocket, path `/pair`, on the port of signalling; or on a line through a hub or a broker, in a room
+//! that is named by the code's number.
 //!
-//! Who shows a code listens ([`Host`]), who entered it dials ([`dial`]). Nobody listens so who is paired.
+//! Who shows a code listens ([`Host`]), who entered it dials ([`dial`], [`dial_through`]). Nobody listens so who is paired.
 
 mod dialler;
 mod host;
 
-pub use dialler::dial;
+pub use dialler::{dial, dial_through};
 pub use host::{Host, Listening};
 
-use super::connection::{self, Socket, close_frame, next_text};
+use super::connection::{self, close_frame, next_text};
+use super::socket::Socket;
 use crate::pairing::attempts::Refusal;
 use crate::pairing::{self, Way, direct_addresses};
 use crate::pairing::{Exchange, LIMIT, Paired};
-use futures_util::SinkExt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -36,6 +37,19 @@ pub enum Failure {
     /// The network, or what answers there; or the other end's refusal.
     #[error("{0}")]
     Connection(String),
+    /// Nobody shows a code with this number.
+    #[error(
+        "no portal shows a code that begins with {0} at that hub or broker; are both set to the same one, and is the code still shown?"
+    )]
+    NobodyThere(u8),
+    /// No hub or broker has let us in.
+    #[error("{0}; check its address, and that this machine reaches it")]
+    Away(String),
+    /// Who is meant cannot be told.
+    #[error(
+        "two others use this code's number at this moment; try again with a new code, which the other one shows after at most ten minutes"
+    )]
+    Crowd,
     /// The other end did not accept our code.
     #[error("the code is not the one that is shown there; a new one is shown now, enter that")]
     WrongCode,

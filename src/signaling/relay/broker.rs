@@ -1,0 +1,233 @@
+//! Topics of an MQTT broker as a carrier.
+//!
+//! ```text
+//! <prefix>/<room>/<portal>/presence    "here", retained; nothing when it is gone (its last will)
+//! <prefix>/<room>/<portal>/inbox       {"from":"<portal>","data":"…"}
+//! ```
+//!
+//! A portal's name in the room is drawn anew with each start, so that what is meant for an earlier run reaches nobody. Nothing but presence is retained.
+
+use super::carrier::{Carrier, Heard, Peer, QUEUE, Say};
+use crate::mqtt::{Client, Error, Event, Message, Options, Presence, Publication, Standing};
+use crate::signaling::message::{LONGEST_MESSAGE, for_people, read, to_json};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What is said of a portal that is there.
+const HERE: &[u8] = b"here";
+/// Others in the room that are remembered; in a room of two portals there are more only by remains, or by strangers.
+const MOST: usize = 64;
+/// Should somebody take our presence away, it is said again so often.
+const SAY_AGAIN: Duration = Duration::from_secs(5);
+
+/// What stands in an inbox.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Letter {
+    from: Name,
+    data: String,
+}
+
+/// A portal's name in a room: 16 hexadecimal digits. Others could be wildcards, or levels of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+struct Name(String);
+
+impl Name {
+    fn random() -> Self {
+        Self(format!("{:016x}", rand::random::<u64>()))
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_name = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_name { Ok(Self(text)) } else { Err("not 16 hexadecimal digits") }
+    }
+}
+
+/// Where everything of a room is.
+struct Topics {
+    room: String,
+    own: Name,
+}
+
+impl Topics {
+    fn presence(&self, of: &str) -> String {
+        format!("{}/{of}/presence", self.room)
+    }
+
+    fn inbox(&self, of: &str) -> String {
+        format!("{}/{of}/inbox", self.room)
+    }
+
+    /// Whose topic of this kind it is.
+    fn whose(&self, topic: &str, kind: &str) -> Option<Name> {
+        let name = topic.strip_prefix(self.room.as_str())?.strip_prefix('/')?.strip_suffix(kind)?.strip_suffix('/')?;
+        name.to_owned().try_into().ok()
+    }
+
+    /// What a message tells.
+    fn read(&self, message: &Message) -> Told {
+        if let Some(name) = self.whose(&message.topic, "presence") {
+            return match &message.payload[..] {
+                b"" => Told::Gone(name),
+                HERE => Told::Here(name),
+                _ => Told::Nonsense,
+            };
+        }
+        // We retain nothing in an inbox: it would be of somebody who is not there.
+        let is_ours = !message.retained && self.whose(&message.topic, "inbox").as_ref() == Some(&self.own);
+        let text = std::str::from_utf8(&message.payload).ok().filter(|_| is_ours);
+        match text.and_then(|text| read::<Letter>(text, LONGEST_MESSAGE + 1024).ok()) {
+            Some(letter) if letter.from != self.own => Told::Letter(letter),
+            _ => Told::Nonsense,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Here(Name),
+    Gone(Name),
+    Letter(Letter),
+    Nonsense,
+}
+
+/// Enters a room at the broker, and again whenever it was lost. To be called inside a tokio runtime.
+///
+/// # Errors
+/// Options that can never work.
+pub fn start(options: &Options, prefix: &str, room: &str) -> Result<(Carrier, JoinHandle<()>), Error> {
+    let topics = Topics { room: format!("{prefix}/{room}"), own: Name::random() };
+    let own = &topics.own.0;
+    let standing = Standing {
+        subscriptions: vec![topics.inbox(own), topics.presence("+")],
+        presence: Some(Presence { topic: topics.presence(own), here: HERE.into(), gone: Vec::new() }),
+    };
+    let client = Client::start(options, standing)?;
+    let (heard_in, heard) = mpsc::channel(QUEUE);
+    let (say, said) = mpsc::channel(QUEUE);
+    let name = format!("the broker {}", options.url);
+    let task = tokio::spawn(carry(client, topics, heard_in, said));
+    Ok((Carrier { name, heard, say }, task))
+}
+
+async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, mut said: mpsc::Receiver<Say>) {
+    let mut known: HashSet<Name> = HashSet::new();
+    let mut said_again: Option<Instant> = None;
+    loop {
+        let event = tokio::select! {
+            event = client.next() => event,
+            say = said.recv() => match say {
+                Some(say) => {
+                    client.publish(letter(&topics, say)).await;
+                    continue;
+                }
+                None => return client.close().await,
+            },
+        };
+        let told = match event {
+            Some(Event::Connected) => {
+                known.clear();
+                heard.send(Heard::Entered).await
+            }
+            Some(Event::Lost { reason }) => {
+                known.clear();
+                heard.send(Heard::Lost { reason: for_people(&reason, 200) }).await
+            }
+            Some(Event::Message(message)) => match topics.read(&message) {
+                Told::Letter(Letter { from, data }) => {
+                    heard.send(Heard::Said { from: Peer::new(&from.0), text: data }).await
+                }
+                Told::Gone(name) if name == topics.own => {
+                    // An earlier connection's last will, or somebody's mischief.
+                    let now = Instant::now();
+                    if said_again.is_none_or(|at| now.saturating_duration_since(at) > SAY_AGAIN) {
+                        said_again = Some(now);
+                        let (topic, payload) = (topics.presence(&name.0), HERE.into());
+                        client.publish(Publication { topic, payload, retain: true }).await;
+                    }
+                    Ok(())
+                }
+                Told::Here(name) if name == topics.own => Ok(()),
+                Told::Here(name) if known.len() < MOST && known.insert(name.clone()) => {
+                    heard.send(Heard::Arrived(Peer::new(&name.0))).await
+                }
+                Told::Gone(name) if known.remove(&name) => heard.send(Heard::Left(Peer::new(&name.0))).await,
+                Told::Here(_) | Told::Gone(_) => Ok(()),
+                Told::Nonsense => heard.send(Heard::Nonsense).await,
+            },
+            None => return,
+        };
+        if told.is_err() {
+            // Nobody listens; what is still to be said comes, and then the end.
+            while let Some(say) = said.recv().await {
+                client.publish(letter(&topics, say)).await;
+            }
+            return client.close().await;
+        }
+    }
+}
+
+fn letter(topics: &Topics, say: Say) -> Publication {
+    let letter = Letter { from: topics.own.clone(), data: say.text };
+    Publication { topic: topics.inbox(say.to.name()), payload: to_json(&letter).into_bytes(), retain: false }
+}
+
+/// Reads a message of any topic, for the fuzzer.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_any(topic: &str, payload: &[u8]) {
+    let topics = Topics { room: "screen-portal/pair-47".into(), own: Name("00000000000000aa".into()) };
+    topics.read(&Message { topic: topic.into(), payload: payload.into(), retained: false });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn topics() -> Topics {
+        Topics { room: "portals/portal-1".into(), own: Name("00000000000000aa".into()) }
+    }
+
+    fn told(topic: &str, payload: &str, retained: bool) -> Told {
+        let message = Message { topic: topic.into(), payload: payload.into(), retained };
+        topics().read(&message)
+    }
+
+    #[test]
+    fn what_is_in_the_room_is_told_apart() {
+        let there = Name("00000000000000bb".into());
+        assert_eq!(told("portals/portal-1/00000000000000bb/presence", "here", true), Told::Here(there.clone()));
+        assert_eq!(told("portals/portal-1/00000000000000bb/presence", "", false), Told::Gone(there.clone()));
+        let letter = r#"{"from":"00000000000000bb","data":"x"}"#;
+        let ours = "portals/portal-1/00000000000000aa/inbox";
+        assert_eq!(told(ours, letter, false), Told::Letter(Letter { from: there, data: "x".into() }));
+        for (topic, payload, retained) in [
+            (ours, letter, true),
+            ("portals/portal-1/00000000000000bb/inbox", letter, false),
+            (ours, r#"{"from":"00000000000000aa","data":"our own echo"}"#, false),
+            (ours, r#"{"from":"+/../x","data":"x"}"#, false),
+            (ours, "nonsense", false),
+            ("portals/portal-1/00000000000000bb/presence", "perhaps", false),
+            ("portals/portal-1/x/presence", "here", false),
+            ("portals/portal-1/a/b/presence", "here", false),
+            ("portals/portal-2/00000000000000bb/presence", "here", false),
+            ("portals/portal-1presence", "here", false),
+        ] {
+            assert_eq!(told(topic, payload, retained), Told::Nonsense, "{topic} {payload}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_is_total(topic in "(portals/portal-1)?[/a-f0-9+#]{0,20}(/presence|/inbox)?", payload: Vec<u8>, retained: bool) {
+            let _ = topics().read(&Message { topic, payload, retained });
+        }
+    }
+}
