@@ -90,6 +90,10 @@ fn parse(url: &str) -> Result<(String, u16, bool), Error> {
         return Err(wrong("user name and password have keys of their own"));
     }
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("there is no host"))?;
+    let is_bare = uri.authority().is_some_and(|authority| authority.as_str().len() == host.len());
+    if uri.port_u16().is_none() && !is_bare {
+        return Err(wrong("the port is no number from 1 to 65535"));
+    }
     Ok((host.into(), uri.port_u16().unwrap_or(if is_encrypted { 8883 } else { 1883 }), is_encrypted))
 }
 
