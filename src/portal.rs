@@ -212,8 +212,13 @@ impl Portal {
         let (link, signaling) = match far_end {
             Some(far_end) => {
                 let (found, addresses) = watch::channel(pairing::known_addresses(config));
-                let signaling =
-                    signaling::start_dialling(&config.signaling, &identity, far_end, Arc::clone(&figures), addresses)?;
+                let signaling = signaling::start_dialling(
+                    &config.pairing.ways(&config.signaling),
+                    &identity,
+                    far_end,
+                    Arc::clone(&figures),
+                    addresses,
+                )?;
                 let (listening, own) = (signaling.listening_on(), identity.fingerprint());
                 runtime.spawn(discovery::attend(config.clone(), own, far_end, listening, board.subscribe(), found));
                 let (outgoing, events, running) = signaling.split();

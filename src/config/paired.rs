@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub const FILE_NAME: &str = "paired.toml";
 
 /// What it holds, all of it in the section `[pairing]`.
-const KEYS: [&str; 4] = ["far_end", "site", "words", "addresses"];
+const KEYS: [&str; 7] = ["far_end", "site", "words", "addresses", "hub", "broker", "broker_topic"];
 
 const HEADER: &str =
     "# Made by pairing. `screen-portal unpair` takes it away. A far end that portal.toml names counts more.\n";
@@ -93,7 +93,13 @@ mod tests {
     fn pairing() -> Config {
         let far_end = Some(Fingerprint::of(b"there"));
         let words = "anchor lake ribbon".into();
-        Config { far_end, site: "Hilltop \"south\"".into(), words, addresses: vec!["192.0.2.1:7413".into()] }
+        Config {
+            far_end,
+            site: "Hilltop \"south\"".into(),
+            words,
+            addresses: vec!["192.0.2.1:7413".into()],
+            ..Config::default()
+        }
     }
 
     #[test]

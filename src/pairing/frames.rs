@@ -10,6 +10,8 @@ pub const VERSION: u32 = 1;
 pub const LONGEST_FRAME: usize = 16 * 1024;
 /// More ways to reach somebody are not read, nor more addresses of one way.
 const MOST: usize = 16;
+/// Longer addresses of hubs and brokers are not kept.
+const LONGEST_URL: usize = 256;
 /// The longest name of a place, in characters.
 const LONGEST_SITE: usize = 64;
 
@@ -95,9 +97,33 @@ pub enum Way {
         /// The port of all of them.
         port: u16,
     },
+    /// It is in a room of this hub, named by both fingerprints. What lets one in there is not told.
+    Hub {
+        /// `ws://HOST:PORT/` or `wss://HOST:PORT/`.
+        url: String,
+    },
+    /// The same at an MQTT broker.
+    Broker {
+        /// `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
+        url: String,
+        /// What its topics begin with.
+        topic: String,
+    },
     /// A way that this version does not know.
     #[serde(other)]
     Other,
+}
+
+impl Way {
+    /// Whether it can be kept: of a length that addresses have, and without what is not to be seen.
+    fn is_sound(&self) -> bool {
+        let is_text = |text: &String| text.len() <= LONGEST_URL && !text.contains(char::is_control);
+        match self {
+            Self::Hub { url } => is_text(url),
+            Self::Broker { url, topic } => is_text(url) && is_text(topic),
+            Self::Direct { .. } | Self::Other => true,
+        }
+    }
 }
 
 impl Sealed {
@@ -108,6 +134,7 @@ impl Sealed {
         if let Self::Card(card) = &mut sealed {
             card.site = for_people(&card.site, LONGEST_SITE).trim().to_owned();
             card.ways.truncate(MOST);
+            card.ways.retain(Way::is_sound);
             for way in &mut card.ways {
                 if let Way::Direct { addresses, .. } = way {
                     addresses.truncate(MOST);
@@ -146,7 +173,7 @@ mod tests {
     #[test]
     fn later_versions_may_say_more() {
         let card = r#"{"type":"card","certificate":"00","signature":"","site":"Harbour","colour":"red","ways":[
-            {"by":"hub","url":"wss://hub.example.org","room":{"name":"x"}},{"by":"direct","port":7413,"addresses":["192.0.2.1"],"x":1}]}"#;
+            {"by":"pigeon","url":"wss://hub.example.org","room":{"name":"x"}},{"by":"direct","port":7413,"addresses":["192.0.2.1"],"x":1}]}"#;
         let Ok(Sealed::Card(card)) = Sealed::parse(card.as_bytes()) else { panic!() };
         assert_eq!(card.ways[0], Way::Other);
         assert_eq!(direct_addresses(&card.ways, 8), ["192.0.2.1:7413".parse::<SocketAddr>().unwrap()]);
@@ -195,7 +222,9 @@ mod tests {
         /// What was read is within the limits, so that to read it again changes nothing.
         #[test]
         fn what_is_read_is_read_again_as_the_same(site: String, bytes: Vec<u8>, ips: Vec<std::net::IpAddr>, port: u16) {
-            let ways = vec![Way::Direct { addresses: ips, port }, Way::Other];
+            let (url, topic) = (site.clone(), site.repeat(20));
+            let hub = Way::Hub { url: url.clone() };
+            let ways = vec![Way::Direct { addresses: ips, port }, hub, Way::Broker { url, topic }, Way::Other];
             let card = Sealed::Card(Card { certificate: bytes.clone(), signature: bytes, site, ways });
             let read = Sealed::parse(card.to_json().as_bytes()).unwrap();
             prop_assert_eq!(Sealed::parse(read.to_json().as_bytes()), Ok(read));

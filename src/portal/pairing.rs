@@ -34,7 +34,12 @@ pub(crate) fn own(config: &Config, identity: &Identity, listening: Option<Socket
         };
         Way::Direct { addresses, port: address.port() }
     });
-    Own { identity: identity.clone(), site: config.site.name.clone(), ways: ways.into_iter().collect() }
+    let signaling = &config.signaling;
+    let hub = signaling.hub_options().map(|hub| Way::Hub { url: hub.url });
+    let topic = signaling.broker_topic.trim().to_owned();
+    let broker = signaling.broker_options().map(|broker| Way::Broker { url: broker.url, topic });
+    let ways = ways.into_iter().chain(hub).chain(broker).collect();
+    Own { identity: identity.clone(), site: config.site.name.clone(), ways }
 }
 
 /// Stores what was agreed on. `address`: where the other end was dialled, in the words of whoever did.
@@ -49,7 +54,24 @@ pub(crate) fn store(folder: &Path, address: Option<String>) -> Box<Store> {
             }
         }
         let (site, words) = (far.site.clone(), far.words.clone());
-        paired::save(&folder, &pairing::Config { far_end: Some(far.far_end), site, words, addresses })
+        let mut pairing =
+            pairing::Config { far_end: Some(far.far_end), site, words, addresses, ..pairing::Config::default() };
+        for way in &far.ways {
+            let mut with = pairing.clone();
+            match way {
+                Way::Hub { url } => with.hub.clone_from(url),
+                Way::Broker { url, topic } => {
+                    with.broker.clone_from(url);
+                    with.broker_topic.clone_from(topic);
+                }
+                Way::Direct { .. } | Way::Other => {}
+            }
+            // What cannot be is left out: the file must be read again.
+            if with.check().is_ok() {
+                pairing = with;
+            }
+        }
+        paired::save(&folder, &pairing)
     })
 }
 
@@ -173,6 +195,28 @@ mod tests {
         assert!(code_shown_here(folder.path()).is_none());
         remove_code(folder.path()).unwrap();
         remove_code(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn hubs_and_brokers_are_stored_if_they_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = |url: &str, topic: &str| Way::Broker { url: url.into(), topic: topic.into() };
+        let hub = |url: &str| Way::Hub { url: url.into() };
+        let ways = vec![
+            hub("nonsense"),
+            hub("wss://hub.example/"),
+            broker("mqtts://broker.example", "a/#"),
+            broker("mqtts://broker.example", "town"),
+        ];
+        let far = Paired { far_end: Fingerprint::of(b"x"), site: "There".into(), ways, words: "a b c".into() };
+        store(folder.path(), None)(&far, None).unwrap();
+        let text = std::fs::read_to_string(paired::path(folder.path())).unwrap();
+        let stored: pairing::Config =
+            toml::from_str::<toml::Table>(&text).unwrap()["pairing"].clone().try_into().unwrap();
+        assert_eq!(
+            (&*stored.hub, &*stored.broker, &*stored.broker_topic),
+            ("wss://hub.example/", "mqtts://broker.example", "town")
+        );
     }
 
     #[test]

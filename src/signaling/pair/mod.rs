@@ -94,7 +94,7 @@ pub type Store = dyn Fn(&Paired, Option<IpAddr>) -> io::Result<()> + Send + Sync
 pub fn addresses(paired: &Paired, met_at: Option<IpAddr>) -> Vec<SocketAddr> {
     let port = paired.ways.iter().find_map(|way| match way {
         Way::Direct { port, .. } => Some(*port),
-        Way::Other => None,
+        Way::Hub { .. } | Way::Broker { .. } | Way::Other => None,
     });
     let met = met_at.zip(port).map(|(ip, port)| Way::Direct { addresses: vec![ip.to_canonical()], port });
     let ways: Vec<Way> = met.into_iter().chain(paired.ways.iter().cloned()).collect();
