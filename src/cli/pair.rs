@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, discover};
 use crate::config::{Config, Loaded, Sources, paired};
-use crate::ops::{Figures, say};
+use crate::ops::{Figures, alone, say};
 use crate::pairing::attempts::Showing;
 use crate::pairing::{Code, Fingerprint, Identity, Paired};
 use crate::portal::discovery::announce;
@@ -19,6 +19,9 @@ use tokio::sync::watch;
 
 /// How often it is looked whether the portal that runs here has been paired.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A portal that runs here shows a code within this time, if it does at all. It may have just been started.
+const SHOWN_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long somebody who shows a code is looked for in the local network.
 const FIND: Duration = Duration::from_secs(5);
@@ -133,13 +136,12 @@ async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), F
         ));
     }
     let folder = &config.data.folder;
-    if listen.is_none() && code_shown_here(folder).is_some() {
+    if alone::is_taken(folder) {
         return follow(pair, &loaded.sources, folder).await;
     }
     let (listening, address) = match listen.map(Listening::bind).transpose() {
         Ok(Some((listening, address))) => (listening, Some(address)),
         Ok(None) => (Listening::nowhere(), None),
-        Err(_) if code_shown_here(folder).is_some() => return follow(pair, &loaded.sources, folder).await,
         Err(error) => return Err((Exit::Port, error.to_string())),
     };
     let _announced = address.and_then(|address| announce(config, identity.fingerprint(), address));
@@ -178,7 +180,7 @@ async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), F
 
 /// A portal that runs here, with the same data, shows the code itself.
 async fn follow(pair: &Pair, sources: &Sources, folder: &Path) -> Result<(), Failure> {
-    let mut told = None;
+    let (mut told, began) = (None, Instant::now());
     loop {
         if let Ok(loaded) = Config::load(sources)
             && let Some(far_end) = loaded.config.pairing.far_end
@@ -194,6 +196,11 @@ async fn follow(pair: &Pair, sources: &Sources, folder: &Path) -> Result<(), Fai
         {
             tell_code(pair.json, "The portal that runs here", &code, left, 0);
             told = Some(code);
+        }
+        if told.is_none() && began.elapsed() > SHOWN_WITHIN {
+            return Err(failed(
+                "the portal that runs here shows no code: it cannot be reached in any way, or too many wrong codes were tried; its log says which",
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

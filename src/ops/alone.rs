@@ -62,6 +62,13 @@ pub fn take(folder: &Path) -> Result<Lock, Taken> {
     }
 }
 
+/// Whether a portal runs with this data folder, for commands that act otherwise beside one. It is asked by taking the lock for a moment.
+pub fn is_taken(folder: &Path) -> bool {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(FILE_NAME));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 impl Lock {
     /// Logs that there is none, if so; for when there is a log.
     pub fn tell(&self, folder: &Path) {
@@ -114,6 +121,7 @@ mod tests {
         let data = folder.path().join("made/data");
         let first = take(&data).unwrap();
         assert!(matches!(first, Lock::Held(_)));
+        assert!(is_taken(&data) && !is_taken(&folder.path().join("other")));
         let taken = take(&data).unwrap_err();
         assert_eq!(taken.pid, Some(std::process::id()));
         let words = taken.to_string();
@@ -122,6 +130,7 @@ mod tests {
         }
         assert!(take(&folder.path().join("other")).is_ok(), "another folder is another portal");
         drop(first);
+        assert!(!is_taken(&data));
         assert!(matches!(take(&data), Ok(Lock::Held(_))), "a file that stays is no lock");
     }
 
