@@ -182,7 +182,7 @@ impl Drop for Talking {
 }
 
 /// Waits until it holds.
-pub fn within(limit: Duration, holds: impl Fn() -> bool) {
+pub fn within(limit: Duration, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < limit, "not within {limit:?}");

@@ -10,15 +10,18 @@ fn pair_and_meet(key: &str, url: &str) {
     let setting = format!("signaling.{key}={url}");
     let places = ["North", "South", "Third"].map(|site| Place::through(site, &setting));
     let running = [places[0].start(), places[1].start()];
-    let code = places[0].shown_code(1);
+    let burnt = places[0].shown_code(1);
     // Another word: the code is burnt, and the right one would be wrong now.
-    let (beginning, _) = code.rsplit_once('-').unwrap();
-    let wrong = format!("{beginning}-{}", if code.ends_with("zoo") { "zone" } else { "zoo" });
+    let (beginning, _) = burnt.rsplit_once('-').unwrap();
+    let wrong = format!("{beginning}-{}", if burnt.ends_with("zoo") { "zone" } else { "zoo" });
     let refused = places[2].command(&["pair", &wrong]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("the code is not the one that is shown there"), "{said}");
-    program::within(Duration::from_secs(5), || places[0].log().contains("is burnt"));
-    let code = places[0].shown_code(1);
+    let mut code = burnt.clone();
+    program::within(Duration::from_secs(5), || {
+        code = places[0].shown_code(1);
+        code != burnt
+    });
     let entered = Instant::now();
     let output = places[1].command(&["pair", &code]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
