@@ -39,6 +39,11 @@
 //! [`hub`] is a signalling server for those who cannot reach each other directly, and for browsers, cameras and media servers. It runs as
 //! a program of its own (`screen-portal hub`) and sees no media.
 //!
+//! # Who else looks
+//!
+//! [`guests`]: where the operator allows it, others than the far end may look at the camera, as members of a hub's room. They see what the
+//! far end sees, out of an encoder of their own that yields to everything else, and nothing of them is shown here.
+//!
 //! # What people see
 //!
 //! [`ops::Figures`] is the one place where everything is counted; [`ops::View`] says in few words what the portal is doing. The
@@ -64,6 +69,7 @@ pub mod demo;
 pub mod discovery;
 pub mod display;
 pub mod files;
+pub mod guests;
 pub mod hours;
 pub mod hub;
 pub mod link;

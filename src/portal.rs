@@ -13,6 +13,7 @@
 //! | `witness` | [`crate::display::run`] | sees the window system go, and an X server's outputs change |
 //! | `signals` | `portal::signals` | waits for SIGINT, SIGTERM and SIGHUP |
 //! | `privacy-note` | `portal::privacy` | keeps on the disk whether privacy is on |
+//! | `guests`, `guest-encode` | [`crate::guests`] | only where guests may come: serve them, and give way to all others |
 //! | `watch` | `portal::watchdog` | looks whether all others turn, mends what does not, feeds systemd |
 //! | `end-limit` | `portal::quit` | while the portal ends: cuts short what takes too long |
 //!
@@ -27,7 +28,9 @@ pub(crate) mod discovery;
 mod farewell;
 #[cfg(feature = "kiosk")]
 mod glass;
+mod guests;
 mod keeper;
+mod monitor;
 pub(crate) mod pairing;
 mod privacy;
 mod quit;
@@ -55,8 +58,7 @@ use quit::Quit;
 use shutter::Shutter;
 pub use signals::Signals;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -166,6 +168,7 @@ struct Portal {
     eras: Eras,
     commands: Sender<Command>,
     shutter: Arc<Shutter>,
+    guests: Arc<guests::Host>,
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     live: watch::Receiver<display::Live>,
     orders: Sender<Order>,
@@ -295,8 +298,9 @@ impl Portal {
             link.set_closed(board.is_closed());
         }
         let (waker_of_capture, era) = (waker.clone(), eras.own.clone());
-        let outputs =
-            capture::Outputs { encode: encode_frames, self_view: self_view_frames, waker: waker_of_capture, era };
+        let (tap, tapped) = capture::tap();
+        let (encode, self_view_out, tap) = (encode_frames, self_view_frames, Some(tap));
+        let outputs = capture::Outputs { encode, self_view: self_view_out, tap, waker: waker_of_capture, era };
         let begin = capture::Begin { private: shut, blurs: config.privacy.covered_lens };
         let (source, site) = (config.source.clone(), config.site.name.clone());
         let capture = Arc::new(capture::start_with(source, site, outputs, Arc::clone(&figures), on_camera, begin)?);
@@ -315,7 +319,9 @@ impl Portal {
         let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture, kept));
         let (hours_in, hours) = watch::channel(config.hours.clone());
         let (live_in, live) = watch::channel(keeper::live(config));
+        let guests = guests::Host::start(config, tapped, &board, &eras, &figures);
         let rooms = Rooms {
+            guests: Arc::clone(&guests),
             live: live_in,
             hours: hours_in,
             capture: Arc::downgrade(&capture),
@@ -327,7 +333,7 @@ impl Portal {
             figures: Arc::clone(&figures),
         };
         keeper::start(loaded.clone(), rooms, to_keep)?;
-        let power = monitor(live.clone(), headless);
+        let power = monitor::switch(live.clone(), headless);
         let needs = Needs {
             schedule,
             hours,
@@ -376,6 +382,7 @@ impl Portal {
             eras,
             commands,
             shutter,
+            guests,
             live,
             orders,
             remedies,
@@ -430,7 +437,10 @@ impl Portal {
 
     /// Ends in order: the far end is told first, then the threads end, in the direction of the pictures.
     fn stop(self) {
-        self.farewell.say_or_wait();
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.guests.close());
+            self.farewell.say_or_wait();
+        });
         drop(self.link);
         drop(self.commands);
         self.signals.close();
@@ -444,30 +454,6 @@ impl Portal {
         drop(self.decoder);
         self.runtime.shutdown_timeout(CLOSE_LIMIT);
     }
-}
-
-/// Switches the monitor on or to standby. A headless agent has none, unless a program is named for it.
-fn monitor(live: watch::Receiver<display::Live>, headless: bool) -> Arc<dyn Fn(bool) + Send + Sync> {
-    // Each night again it is no news.
-    let said = AtomicBool::new(false);
-    // One after the other: a slow program that switches off must not overtake the one that switches on.
-    let turn = Mutex::new(());
-    Arc::new(move |on| {
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = live.borrow().config.clone();
-        let named = if on { &config.wake_command } else { &config.standby_command };
-        // A window on somebody's desktop has no say over his monitor.
-        if (headless || !config.fullscreen) && named.is_empty() {
-            return;
-        }
-        match display::power::switch(&config, on) {
-            Ok(()) => tracing::info!(on, "monitor switched"),
-            // Where nothing was switched off, nothing has to be switched on.
-            Err(error @ display::power::Error::NoWay) if on => tracing::debug!(on, "{error}"),
-            Err(error) if !said.swap(true, Relaxed) => tracing::warn!(on, "{error}"),
-            Err(error) => tracing::debug!(on, "{error}"),
-        }
-    })
 }
 
 /// What the far end is told of our camera.

@@ -338,13 +338,22 @@ fn the_documented_messages_are_real() {
     said.dedup();
     assert_eq!(
         (examples(clients).len(), said.len()),
-        (11, 7),
-        "join, leave, members', requests, sealed, register, media"
+        (12, 7),
+        "join, leave, members', requests, sealed and refused, register, media"
     );
     let types: Vec<_> = examples(clients).iter().map(|it| it["type"].as_str().unwrap().to_owned()).collect();
-    let known =
-        ["join", "leave", "offer", "answer", "iceCandidate", "requestStream", "sealed", "register_media_server"];
-    assert_eq!(types[..8], known);
+    let known = [
+        "join",
+        "leave",
+        "offer",
+        "answer",
+        "iceCandidate",
+        "requestStream",
+        "sealed",
+        "refused",
+        "register_media_server",
+    ];
+    assert_eq!(types[..9], known);
     let mut told: Vec<_> = Vec::new();
     for example in examples(rest) {
         let message: FromHub = serde_json::from_value(example.clone()).unwrap();

@@ -8,6 +8,7 @@ use super::lens::{Lens, Veil};
 use super::pattern::Pattern;
 use super::scene::Scene;
 use super::selection::Selection;
+use super::tap::Tap;
 use super::watchdog::Watchdog;
 use super::{Config, Error, File, Kind, Source};
 use crate::media::{Era, Frame, Pool, TimeCode, Waker, mailbox};
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 const RETRY: Duration = Duration::from_millis(400);
 /// A source that delivers nothing but damaged pictures for so long is opened again.
 const ONLY_DAMAGED: Duration = Duration::from_secs(3);
-/// For each of the two readers: one in the mailbox, one in work, two to spare.
-const BUFFERS: usize = 8;
+/// For each of the three readers: one in the mailbox, one in work, two to spare. They are made when they are needed first.
+const BUFFERS: usize = 12;
 
 /// Where the pictures go.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Outputs {
     pub encode: mailbox::Sender<Arc<Frame>>,
     /// To the display.
     pub self_view: mailbox::Sender<Arc<Frame>>,
+    /// To a third reader, who is there at times.
+    pub tap: Option<Tap>,
     /// Called for each picture, once it is in the mailboxes.
     pub waker: Waker,
     /// The era of our own pictures. What was captured in an earlier one is not passed on.
@@ -271,6 +274,9 @@ impl Run {
         self.figures.outgoing.captured.one();
         let replaced = self.outputs.encode.put(Arc::clone(&frame));
         self.figures.outgoing.dropped_before_encode.add(replaced);
+        if let Some(tap) = &self.outputs.tap {
+            tap.put(&frame);
+        }
         self.outputs.self_view.put(frame);
         self.outputs.waker.wake();
     }
@@ -366,8 +372,13 @@ mod tests {
 
     fn begin(config: Config) -> Setup {
         let ((encode_out, encode), (self_view_out, self_view)) = (mailbox::mailbox(), mailbox::mailbox());
-        let outputs =
-            Outputs { encode: encode_out, self_view: self_view_out, waker: Waker::new(), era: Era::default() };
+        let outputs = Outputs {
+            encode: encode_out,
+            self_view: self_view_out,
+            tap: None,
+            waker: Waker::new(),
+            era: Era::default(),
+        };
         let ((state_out, states), figures) = (unbounded(), Arc::new(Figures::default()));
         let on_state = Box::new(move |state| drop(state_out.send(state)));
         let capture = start(config, "Here".into(), outputs, Arc::clone(&figures), on_state).unwrap();

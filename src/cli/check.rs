@@ -152,7 +152,7 @@ fn pairing(config: &Config, identity: Option<&Identity>) -> Finding {
 /// Opens the source for real and waits for its first picture.
 fn source(config: &Config) -> Finding {
     let ((encode, encode_out), (self_view, self_view_out)) = (mailbox::mailbox(), mailbox::mailbox());
-    let outputs = Outputs { encode, self_view, waker: Waker::new(), era: Default::default() };
+    let outputs = Outputs { encode, self_view, tap: None, waker: Waker::new(), era: Default::default() };
     let (states, state) = std::sync::mpsc::channel();
     let on_state = Box::new(move |state| {
         // Nobody listens any more once a verdict is found.

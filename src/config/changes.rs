@@ -45,7 +45,7 @@ impl Change {
         let (section, key) = (self.section.as_str(), self.key.as_str());
         match section {
             _ if AT_NEXT_START.contains(&(section, key)) => Effect::NextStart,
-            "site" | "source" | "privacy" | "encode" | "display" | "hours" | "operator" => Effect::Now,
+            "site" | "source" | "privacy" | "encode" | "display" | "hours" | "operator" | "guests" => Effect::Now,
             "log" if key == "level" => Effect::Now,
             "link" | "signaling" | "pairing" | "discovery" => Effect::Again,
             // Sockets and folders that are in use, and whatever else there may come to be.
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_changes_needs_what() {
         type Case = (fn(&mut Config), &'static str, Effect);
-        let table: [Case; 25] = [
+        let table: [Case; 26] = [
             (|c| c.site.name = "Harbour".into(), "site.name", Effect::Now),
             (|c| c.source.fps = 25, "source.fps", Effect::Now),
             (|c| c.privacy.covered_lens = false, "privacy.covered_lens", Effect::Now),
@@ -121,6 +121,7 @@ mod tests {
             (|c| c.signaling.listen = String::new(), "signaling.listen", Effect::Again),
             (|c| c.pairing.far_end = Some(Fingerprint::of(b"x")), "pairing.far_end", Effect::Again),
             (|c| c.discovery.enabled = false, "discovery.enabled", Effect::Again),
+            (|c| c.guests.enabled = true, "guests.enabled", Effect::Now),
             (|c| c.status.enabled = false, "status.enabled", Effect::NextStart),
             (|c| c.status.listen.set_port(1), "status.listen", Effect::NextStart),
             (|c| c.data.folder = "/data".into(), "data.folder", Effect::NextStart),

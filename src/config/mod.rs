@@ -23,7 +23,7 @@ pub use load::{ENVIRONMENT_PREFIX, Flag, Loaded, Origins, Sources};
 pub use secrets::Secrets;
 pub use sections::{Data, Log, LogFormat, Privacy, Site};
 
-use crate::{capture, codec::encode, discovery, display, hours, hub, link, operator, pairing, signaling, web};
+use crate::{capture, codec::encode, discovery, display, guests, hours, hub, link, operator, pairing, signaling, web};
 use serde::{Deserialize, Serialize};
 
 /// A value that the configuration cannot have.
@@ -92,6 +92,8 @@ sections! {
     operator: operator::Config,
     /// The status pages.
     status: web::Config,
+    /// Others who may look at the camera.
+    guests: guests::Config,
     /// The signalling server, where this program is one.
     hub: hub::Config,
     /// What is logged, and how.

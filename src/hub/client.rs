@@ -37,7 +37,7 @@ const SOONEST: Duration = Duration::from_millis(100);
 const QUEUE: usize = 64;
 
 /// Which hub, and as what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// `ws://HOST:PORT/` or `wss://HOST:PORT/`.
     pub url: String,
@@ -47,6 +47,13 @@ pub struct Options {
     pub token: Option<String>,
     /// A PEM file of what to trust instead of the system's certificates: the hub's own `hub.pem`, for instance.
     pub trust: Option<PathBuf>,
+}
+
+/// Never shows a token.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("url", &self.url).field("trust", &self.trust).finish_non_exhaustive()
+    }
 }
 
 impl Options {

@@ -311,7 +311,7 @@ proptest! {
                     prop_assert!(to == from || there == here || there == before.as_ref(), "{message:?} from {before:?}/{here:?} to {there:?}");
                     // The words of others go to whom they are for, who is in the same room now.
                     match &message {
-                        FromHub::Relayed { sender, content: Content::Offer { .. } | Content::Sealed { .. } } => {
+                        FromHub::Relayed { sender, content: Content::Offer { .. } | Content::Sealed { .. } | Content::Refused { .. } } => {
                             prop_assert_eq!(*sender, ClientId::from(from));
                             prop_assert!(here.is_some() && here == there);
                         }
@@ -339,10 +339,10 @@ proptest! {
     }
 
     #[test]
-    fn reading_is_total(text in ".{0,300}", kind in "(join|offer|answer|ice|iceCandidate|sealed|requestStream|register_media_server)", fields in ".{0,100}") {
+    fn reading_is_total(text in ".{0,300}", kind in "(join|offer|answer|ice|iceCandidate|sealed|refused|requestStream|register_media_server)", fields in ".{0,100}") {
         let _ = ToHub::read(&text);
         let _ = ToHub::read(&format!(r#"{{"type":"{kind}",{fields}}}"#));
-        if let Ok(message) = ToHub::read(&format!(r#"{{"type":"{kind}","target":"{}","sdp":"{}","candidate":null,"cameraId":"x","data":""}}"#, id(7), "v=0")) {
+        if let Ok(message) = ToHub::read(&format!(r#"{{"type":"{kind}","target":"{}","sdp":"{}","candidate":null,"cameraId":"x","data":"","message":""}}"#, id(7), "v=0")) {
             prop_assert_eq!(ToHub::read(&message.to_json()), Ok(message));
         }
     }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 /// The longest name of a room, a camera or a kind of device, in bytes.
 pub const LONGEST_NAME: usize = 64;
+/// The longest words of a refusal, in bytes.
+pub const LONGEST_WORDS: usize = 256;
 /// The room of those who join without naming one.
 pub const DEFAULT_ROOM: &str = "default";
 
@@ -169,6 +171,11 @@ pub enum Content {
     Sealed {
         /// Text of their own.
         data: String,
+    },
+    /// A camera's answer to somebody whom it sends no pictures: too many watch already, or what was said cannot be used.
+    Refused {
+        /// For people, at most 256 bytes.
+        message: String,
     },
 }
 
@@ -396,6 +403,7 @@ struct Raw {
     #[serde(default, deserialize_with = "present")]
     candidate: Option<Value>,
     data: Option<Value>,
+    message: Option<Value>,
     #[serde(rename = "client_id")]
     client: Option<Value>,
     #[serde(rename = "video_source")]
@@ -453,6 +461,14 @@ impl ToHub {
                 let target = client(kind, "target", raw.target)?;
                 Ok(Self::Relay { target, content: Content::Sealed { data: text_of(kind, "data", raw.data)? } })
             }
+            "refused" => {
+                let target = client(kind, "target", raw.target)?;
+                let message = text_of(kind, "message", raw.message)?;
+                if message.len() > LONGEST_WORDS {
+                    return Err(wrong(kind, "message", "at most 256 bytes"));
+                }
+                Ok(Self::Relay { target, content: Content::Refused { message } })
+            }
             "requestStream" => {
                 let camera_id = name(kind, "cameraId", raw.camera_id)?;
                 let camera_id = camera_id.ok_or_else(|| wrong(kind, "cameraId", "the name of a camera"))?;
@@ -506,6 +522,7 @@ impl ToHub {
                     Content::Answer { .. } => "answer",
                     Content::IceCandidate { .. } => "iceCandidate",
                     Content::Sealed { .. } => "sealed",
+                    Content::Refused { .. } => "refused",
                 };
                 (kind, fields)
             }

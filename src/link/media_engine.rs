@@ -55,8 +55,17 @@ pub(super) fn codec() -> RTCRtpCodec {
     }
 }
 
-/// The codec with its repair stream, and the three header extensions.
+/// What two portals negotiate: the codec with its repair stream, and three header extensions.
 pub(super) fn media_engine() -> Result<MediaEngine, Error> {
+    with_extensions(&[TWCC_URI, capture_time::URI, dependency::URI])
+}
+
+/// What is negotiated with a guest: nothing that only portals understand.
+pub(super) fn for_guests() -> Result<MediaEngine, Error> {
+    with_extensions(&[TWCC_URI])
+}
+
+fn with_extensions(extensions: &[&str]) -> Result<MediaEngine, Error> {
     let mut engine = MediaEngine::default();
     let rtx = RTCRtpCodec {
         mime_type: "video/rtx".into(),
@@ -68,8 +77,8 @@ pub(super) fn media_engine() -> Result<MediaEngine, Error> {
     for (rtp_codec, payload_type) in [(codec(), PAYLOAD_TYPE), (rtx, RTX_PAYLOAD_TYPE)] {
         engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Video)?;
     }
-    for uri in [TWCC_URI, capture_time::URI, dependency::URI] {
-        let extension = RTCRtpHeaderExtensionCapability { uri: uri.into() };
+    for uri in extensions {
+        let extension = RTCRtpHeaderExtensionCapability { uri: (*uri).into() };
         engine.register_header_extension(extension, RtpCodecKind::Video, None)?;
     }
     Ok(engine)

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | `state`, `backoff` | when to do what (pure) |
 //! | `session`, `peer`, `sleep`, `handshakes` | the tasks and the connections; the machine's sleep; handshakes on a path that loses packets |
+//! | `guest` | a connection to somebody who only looks on |
 //! | `media_engine`, `interceptors` | what is negotiated, what each packet passes |
 //! | `packetizer`, `assembler` | access units to packets and back (pure) |
 //! | `reception`, `nack`, `playout` | what is waited for, asked for, and presented when (pure) |
@@ -52,6 +53,7 @@ mod dependency;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub(crate) mod guest;
 mod handshakes;
 mod ice;
 mod incoming;

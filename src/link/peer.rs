@@ -38,7 +38,7 @@ use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate, RTCConfigurationBuilder,
     RTCIceConnectionState, RTCIceGatheringState, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
+    RTCPeerConnectionState, RTCSessionDescription, SettingEngine, SettingEngineBuilder,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -276,7 +276,8 @@ impl Drop for Open {
     }
 }
 
-async fn close(connection: Arc<dyn PeerConnection>) {
+/// Closes a connection, within bounded time.
+pub(super) async fn close(connection: Arc<dyn PeerConnection>) {
     match tokio::time::timeout(CLOSING, connection.close()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing the peer connection"),
@@ -309,18 +310,8 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         Said::Feedback(feedback) => on_decoded(feedback.decoded, feedback.lost),
     });
     let registry = media_engine::interceptors(estimator, shared.backlog.clone(), on_said, &setup.figures);
-    let settings = SettingEngineBuilder::new()
-        // The stock mode resolves a name at build time, which fails while there is no network, as at a kiosk's boot.
-        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-        .with_include_loopback_candidate(true)
-        .with_srtp_replay_protection_window(REPLAY_WINDOW)
-        .with_ice_connection_attempts(Some(ICE_CHECK), Some(ICE_MAX_CHECKS))
-        .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
-        .with_prflx_acceptance_min_wait(Some(PEER_REFLEXIVE_WAIT))
-        .with_relay_acceptance_min_wait(Some(if config.relay_only { Duration::ZERO } else { RELAY_WAIT }))
-        // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
-        .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(Duration::ZERO), Some(ICE_KEEPALIVE))
-        .build();
+    // Never "failed": a path that comes back after minutes is used again. Who gives up is the link's state machine.
+    let settings = settings(config.relay_only, ICE_DISCONNECTED, Duration::ZERO);
     let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let configuration = RTCConfigurationBuilder::new()
         .with_certificates(vec![setup.certificate.clone()])
@@ -351,6 +342,22 @@ async fn build(setup: &Arc<Setup>, shared: &Arc<Shared>) -> Result<Arc<dyn PeerC
         .build()
         .await?;
     Ok(Arc::new(connection))
+}
+
+/// The library's settings. Without a word of the other end for the first of the two times the path counts as lost, for both as failed: never,
+/// if the second is zero.
+pub(super) fn settings(relay_only: bool, disconnected: Duration, failed: Duration) -> SettingEngine {
+    SettingEngineBuilder::new()
+        // The stock mode resolves a name at build time, which fails while there is no network, as at a kiosk's boot.
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(true)
+        .with_srtp_replay_protection_window(REPLAY_WINDOW)
+        .with_ice_connection_attempts(Some(ICE_CHECK), Some(ICE_MAX_CHECKS))
+        .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
+        .with_prflx_acceptance_min_wait(Some(PEER_REFLEXIVE_WAIT))
+        .with_relay_acceptance_min_wait(Some(if relay_only { Duration::ZERO } else { RELAY_WAIT }))
+        .with_ice_timeouts(Some(disconnected), Some(failed), Some(ICE_KEEPALIVE))
+        .build()
 }
 
 /// Where the estimate begins. What the last connection found is believed where it is less: most often the path is the same, and if

@@ -23,8 +23,9 @@ pub mod watchdog;
 mod words;
 
 pub use figures::{
-    Figure, Figures, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Minute, Outgoing, OutgoingValues,
-    PairingFigures, PairingValues, Sample, SizeReason, Snapshot, WatchdogFigures, WatchdogValues,
+    Figure, Figures, GuestFigures, GuestValues, HISTORY, Incoming, IncomingValues, LinkFigures, LinkValues, Minute,
+    Outgoing, OutgoingValues, PairingFigures, PairingValues, Sample, SizeReason, Snapshot, WatchdogFigures,
+    WatchdogValues, Watcher,
 };
 pub use measure::{Counter, Gauge, Latencies, Latency};
 pub use notice::notice;

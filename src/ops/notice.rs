@@ -2,7 +2,7 @@
 
 use super::{CameraState, FarCamera, Slate, View};
 
-/// Up to three short lines, or nothing. Our own privacy has a slate of its own, which says enough.
+/// Up to four short lines, or nothing. Our own privacy has a slate of its own, which says enough: nobody sees us then.
 pub fn notice(view: &View) -> Option<String> {
     if view.slate == Slate::Private {
         return None;
@@ -19,7 +19,15 @@ pub fn notice(view: &View) -> Option<String> {
         format!("The camera of {far} is covered, or it is dark there.")
     });
     let paired = view.confirmation.as_ref().map(|words| format!("Paired. The other screen says the same: {words}"));
-    let lines: Vec<String> = [paired, far, own].into_iter().flatten().collect();
+    // Whoever stands here should know. What guests are sent while there is no picture for the far end either is a slate.
+    let shows = matches!(view.camera, CameraState::Running { .. } | CameraState::Covered { .. });
+    let guests = match view.guests {
+        0 => None,
+        _ if !shows => None,
+        1 => Some("1 guest watches this camera.".to_owned()),
+        many => Some(format!("{many} guests watch this camera.")),
+    };
+    let lines: Vec<String> = [paired, far, own, guests].into_iter().flatten().collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -48,6 +56,23 @@ mod tests {
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
         }
     }
+
+    #[test]
+    fn who_stands_here_is_told_of_guests() {
+        let running = CameraState::Running { description: "camera".into() };
+        for (slate, camera, guests, said) in [
+            (Slate::Hidden, &running, 0, None),
+            (Slate::Hidden, &running, 1, Some("1 guest watches this camera.")),
+            (Slate::NoFarEnd, &running, 3, Some("3 guests watch this camera.")),
+            (Slate::NotPaired, &running, 3, Some("3 guests watch this camera.")),
+            (Slate::Private, &CameraState::Private, 3, None),
+            (Slate::Closed, &CameraState::Private, 3, None),
+        ] {
+            let view = View { slate, camera: camera.clone(), guests, ..View::default() };
+            assert_eq!(notice(&view).as_deref(), said, "{slate:?}");
+        }
+    }
+
     #[test]
     fn both_screens_confirm_that_they_are_paired() {
         let view = View { confirmation: Some("anchor lake ribbon".into()), slate: Slate::Hidden, ..View::default() };

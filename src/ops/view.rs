@@ -175,6 +175,9 @@ pub struct View {
     pub trouble: Option<String>,
     /// The way that packets take, while there is a connection and it is known.
     pub path: Option<Path>,
+    /// How many guests look at our camera who are not the far end.
+    #[serde(default)]
+    pub guests: usize,
     /// How somebody can be paired with, while the portal is not paired. For those who stand before the screen only: a
     /// code is a secret, and the status pages may be read from afar.
     #[serde(skip)]

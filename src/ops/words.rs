@@ -112,7 +112,17 @@ fn link(snapshot: &Snapshot, view: &View) -> Vec<String> {
         us => format!("round trip {} ms", millis(us)),
     };
     let path = view.path.as_ref().map_or_else(|| "path unknown".to_owned(), ToString::to_string);
-    vec![path, format!("{round_trip}, quality {}", snapshot.quality)]
+    let mut lines = vec![path, format!("{round_trip}, quality {}", snapshot.quality)];
+    let guests = &snapshot.guests;
+    if guests.watching > 0 {
+        let who = if guests.watching == 1 {
+            "1 guest watches".to_owned()
+        } else {
+            format!("{} guests watch", guests.watching)
+        };
+        lines.push(format!("{who}, at up to {} each", bits(guests.target_bps)));
+    }
+    lines
 }
 
 /// A bitrate; what is below 100 kb/s would be 0.1 Mb/s or nothing.
@@ -179,6 +189,7 @@ mod tests {
             interrupted_ms: 59_900,
             ..Minute::default()
         };
+        (snapshot.guests.watching, snapshot.guests.target_bps) = (16, 5_000_000);
         let path = Path { local: CandidateKind::Host, remote: CandidateKind::Relayed, transport: Transport::Udp };
         (snapshot, View { path: Some(path), ..View::default() })
     }
@@ -207,7 +218,14 @@ mod tests {
                 "last minute: 99999 packets sent again, 88888 refused",
             ]
         );
-        assert_eq!(words.link, ["through the far end's relay, by UDP", "round trip 12345 ms, quality unknown"]);
+        assert_eq!(
+            words.link,
+            [
+                "through the far end's relay, by UDP",
+                "round trip 12345 ms, quality unknown",
+                "16 guests watch, at up to 5.00 Mb/s each",
+            ]
+        );
     }
 
     #[test]

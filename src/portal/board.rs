@@ -101,6 +101,11 @@ impl Board {
         self.change(|state| state.view.confirmation = words);
     }
 
+    /// So many guests look at our camera.
+    pub(super) fn guests(&self, guests: usize) {
+        self.change(|state| state.view.guests = guests);
+    }
+
     /// Our camera has news.
     pub(super) fn camera(&self, camera: CameraState) {
         self.change(|state| state.camera = camera);

@@ -4,6 +4,7 @@
 //! A thread of its own: disks may be slow, and looking at cameras and networks is.
 
 use super::candidate;
+use super::guests::Host;
 use super::quit::{Ended, Quit};
 use crate::capture::Capture;
 use crate::cli::check;
@@ -43,6 +44,7 @@ pub(super) enum Order {
 
 /// Whom the keeper tells.
 pub(super) struct Rooms {
+    pub guests: Arc<Host>,
     pub live: watch::Sender<Live>,
     pub hours: watch::Sender<hours::Config>,
     /// Whoever owns it decides when it ends.
@@ -209,6 +211,10 @@ impl Keeper {
             && let Some(link) = &self.rooms.link
         {
             link.set_site(config.site.name.clone());
+        }
+        // They are known by the site's name, where no other is given.
+        if has("guests") || (has("site") && config.guests.camera.is_empty()) {
+            self.rooms.guests.set(&config.guests, &config.link, &config.site.name);
         }
         if has("hours") {
             self.rooms.hours.send_replace(config.hours.clone());

@@ -51,6 +51,7 @@ impl Collector for Exposition {
         out.figures("link", &snapshot.link.list())?;
         out.figures("watchdog", &snapshot.watchdog.list())?;
         out.figures("pairing", &snapshot.pairing.list())?;
+        out.figures("guests", &snapshot.guests.list())?;
         out.state("link_quality", "How good the link is", &Quality::ALL.map(word), &word(snapshot.quality))?;
         if let Some(path) = &self.view.path {
             out.path(path)?;
@@ -255,6 +256,7 @@ mod tests {
             ("link", snapshot.link.list()),
             ("watchdog", snapshot.watchdog.list()),
             ("pairing", snapshot.pairing.list()),
+            ("guests", snapshot.guests.list()),
         ];
         for (group, list) in groups {
             assert!(!list.is_empty());

@@ -24,7 +24,7 @@ pub fn start(config: Config) -> Running {
         println!("state: {state:?}");
         let _ = tell.send(state);
     });
-    let outputs = Outputs { encode, self_view, waker: Waker::new(), era: Default::default() };
+    let outputs = Outputs { encode, self_view, tap: None, waker: Waker::new(), era: Default::default() };
     let capture = capture::start(config, "Rig".into(), outputs, Arc::clone(&figures), on_state).unwrap();
     Running { capture, frames, _self_view: other, states, figures }
 }

@@ -83,6 +83,7 @@ impl FarEnd {
         let outputs = capture::Outputs {
             encode: encode_frames,
             self_view: self_view_frames,
+            tap: None,
             waker: Waker::new(),
             era: Default::default(),
         };

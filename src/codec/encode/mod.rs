@@ -16,8 +16,12 @@ mod worker;
 
 pub use control::Control;
 pub use encoder::{Encoder, Error};
+// For the encoder of the guests, which has a thread of its own.
+pub(crate) use ladder::{Ladder, Situation};
 #[cfg(test)]
 pub(crate) use rate::KeyframeSpacing;
+pub(crate) use rate::{FrameRate, Pace};
+pub(crate) use smaller::Smaller;
 pub use worker::{Worker, start};
 
 use crate::config::Invalid;

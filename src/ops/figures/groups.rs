@@ -246,6 +246,46 @@ figures! {
     }
 }
 
+figures! {
+    /// Guests: who looks at our camera and is not the far end, see [`crate::guests`].
+    GuestFigures, GuestValues {
+        /// Guests who are sent pictures now.
+        Gauge watching,
+        /// 1 while this portal is in the hub's room as a camera.
+        Gauge joined,
+        /// Guests who came: whose connection came up.
+        Counter arrivals,
+        /// Guests who left again, in whatever way.
+        Counter departures,
+        /// Who wanted to look and was told why not: too many, too often, an offer that asks for no pictures.
+        Counter refused,
+        /// Guests with whom no connection came up.
+        Counter unreached,
+        /// Messages of guests that were not taken: too many candidates, answers to nothing, descriptions that cannot be used.
+        Counter rejected_messages,
+        /// Pictures encoded for all guests together, slates included.
+        Counter encoded,
+        /// Of these, slates: what guests see instead of the camera.
+        Counter slates,
+        /// Keyframes encoded for guests.
+        Counter keyframes,
+        /// Keyframes that guests asked for.
+        Counter keyframe_requests,
+        /// Failures of the guests' encoder.
+        Counter encode_errors,
+        /// Pictures sent, each counted once for each guest.
+        Counter sent,
+        /// Their bytes, without RTP headers.
+        Counter bytes,
+        /// Pictures left out for a guest whose path is behind.
+        Counter dropped_before_send,
+        /// The bitrate in bits per second that each guest's pictures aim for now.
+        Gauge target_bps,
+        /// Processor time in milliseconds that encoding for guests took.
+        Counter encode_ms,
+    }
+}
+
 /// Why pictures are encoded in the size that they have. The figure `size_reason` holds its code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,13 +3,15 @@
 mod groups;
 mod rates;
 mod snapshot;
+mod watchers;
 
 pub use groups::{
-    Figure, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues, PairingFigures, PairingValues,
-    SizeReason, WatchdogFigures, WatchdogValues,
+    Figure, GuestFigures, GuestValues, Incoming, IncomingValues, LinkFigures, LinkValues, Outgoing, OutgoingValues,
+    PairingFigures, PairingValues, SizeReason, WatchdogFigures, WatchdogValues,
 };
 pub use rates::HISTORY;
 pub use snapshot::{Minute, Sample, Snapshot};
+pub use watchers::Watcher;
 
 use super::freezes::Freezes;
 use super::measure::Latencies;
@@ -22,6 +24,7 @@ use rates::Rates;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use watchers::Watchers;
 
 /// All figures of one portal. Shared as `Arc<Figures>`; every part writes its own.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ pub struct Figures {
     pub watchdog: WatchdogFigures,
     /// What comes of pairing.
     pub pairing: PairingFigures,
+    /// Guests: who looks at our camera and is not the far end.
+    pub guests: GuestFigures,
+    /// Each of them.
+    pub watchers: Watchers,
     /// What the watchdog looks at.
     pub pulse: Pulse,
     /// Capture → presented here, of the far end's pictures: the product's own latency figure.
@@ -100,6 +107,8 @@ impl Figures {
             link: LinkFigures::default(),
             watchdog: WatchdogFigures::default(),
             pairing: PairingFigures::default(),
+            guests: GuestFigures::default(),
+            watchers: Watchers::default(),
             pulse: Pulse::default(),
             latency: Latencies::default(),
             capture_time: Latencies::default(),
@@ -219,6 +228,8 @@ impl Figures {
             link: self.link.values(),
             watchdog: self.watchdog.values(),
             pairing: self.pairing.values(),
+            guests: self.guests.values(),
+            watchers: self.watchers.list(now),
             now: sample,
             minute,
             quality,

@@ -1,6 +1,7 @@
 //! The figures at one moment, for those who show them.
 
-use super::groups::{IncomingValues, LinkValues, OutgoingValues, PairingValues, WatchdogValues};
+use super::Watcher;
+use super::groups::{GuestValues, IncomingValues, LinkValues, OutgoingValues, PairingValues, WatchdogValues};
 use crate::ops::Quality;
 use crate::ops::measure::Latency;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,12 @@ pub struct Snapshot {
     pub watchdog: WatchdogValues,
     /// What comes of pairing.
     pub pairing: PairingValues,
+    /// Guests: who looks at our camera and is not the far end.
+    #[serde(default)]
+    pub guests: GuestValues,
+    /// Each of them, the longest first.
+    #[serde(default)]
+    pub watchers: Vec<Watcher>,
     /// Rates of the last second.
     pub now: Sample,
     /// What happened in the last minute.
