@@ -77,6 +77,9 @@ pub fn run(loaded: &Loaded, headless: bool) -> Exit {
     let status = config.status.enabled.then(|| config.status.listen.to_string());
     print("status port", port(status.as_deref(), "--status"));
     print("far end", far_end(config, identity.ok()));
+    for finding in relays(config) {
+        print("meeting place", finding);
+    }
     for (what, finding) in network::findings(&config.link) {
         print(what, finding);
     }
@@ -126,6 +129,7 @@ fn settings(loaded: &Loaded) -> Finding {
 pub(crate) fn network_lines(config: &Config) -> Vec<(bool, String)> {
     let identity = Identity::load_or_create(&config.data.folder).ok();
     let mut lines = vec![far_end(config, identity)];
+    lines.extend(relays(config));
     lines.extend(network::findings(&config.link).into_iter().map(|(_, finding)| finding));
     let words = |finding| match finding {
         Good(words) | Note(words) | Skipped(words) => (true, words),
@@ -233,7 +237,8 @@ fn port(address: Option<&str>, flag: &str) -> Finding {
 
 fn far_end(config: &Config, identity: Option<Identity>) -> Finding {
     let Some(address) = config.signaling.dial_address().or_else(|| config.pairing.addresses.first().cloned()) else {
-        return Skipped("its address is not known here: it is to dial us".into());
+        let how = if ways(config).has_relays() { "we meet elsewhere, or it dials us" } else { "it is to dial us" };
+        return Skipped(format!("its address is not known here: {how}"));
     };
     let (Some(far_end), Some(identity)) = (config.pairing.far_end, identity) else {
         return Skipped("not paired".into());
@@ -244,9 +249,37 @@ fn far_end(config: &Config, identity: Option<Identity>) -> Finding {
     };
     match runtime.block_on(signaling::probe(&address, &identity, far_end)) {
         Ok(()) => Good(format!("answers at {address} with the pinned fingerprint")),
+        Err(problem) if ways(config).has_relays() => Note(format!("{address}: {problem}; there is another way, below")),
         Err(problem) => {
             Bad(format!("{address}: {problem}; is the portal there running, and its port open in the firewall?"))
         }
+    }
+}
+
+/// How to meet, with what the far end told when it was paired.
+fn ways(config: &Config) -> signaling::Config {
+    config.pairing.ways(&config.signaling)
+}
+
+/// Whether the hub and the broker let us in, where there are any.
+fn relays(config: &Config) -> Vec<Finding> {
+    let ways = ways(config);
+    if !ways.has_relays() {
+        return Vec::new();
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![Bad(error.to_string())],
+    };
+    let finding = |(name, trouble): (String, Option<String>)| match trouble {
+        None => Good(format!("{name} lets us in")),
+        Some(trouble) => {
+            Bad(format!("{name}: {trouble}; check its address, what it asks for, and what is to be trusted"))
+        }
+    };
+    match runtime.block_on(signaling::relay::try_out(&ways)) {
+        Ok(found) => found.into_iter().map(finding).collect(),
+        Err(error) => vec![Bad(error.to_string())],
     }
 }
 
@@ -275,6 +308,28 @@ mod tests {
     fn lines_are_easy_to_search() {
         assert_eq!(line("identity", &Bad("gone".into())), "FAIL  identity         gone");
         assert_eq!(line("pairing", &Good("fine".into())), "ok    pairing          fine");
+    }
+
+    #[test]
+    fn hubs_are_really_asked() {
+        let mut config = config();
+        assert_eq!(relays(&config), []);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let token =
+            crate::hub::Token { token: "sixteen characters".into(), rooms: vec!["portal-*".into()], roles: vec![] };
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let of_hub = crate::hub::Config { listen, tokens: vec![token], ..crate::hub::Config::default() };
+        let hub = runtime.block_on(async { crate::hub::start(&of_hub, folder.path()).unwrap() });
+        // As the far end told it.
+        config.pairing.hub = format!("ws://{}/", hub.address());
+        let refused = relays(&config);
+        assert!(matches!(&refused[..], [Bad(words)] if words.contains("token")), "{refused:?}");
+        config.signaling.hub_token = "sixteen characters".into();
+        assert!(matches!(&relays(&config)[..], [Good(words)] if words.contains("lets us in")));
+        drop(hub);
+        runtime.shutdown_background();
+        assert!(matches!(&relays(&config)[..], [Bad(words)] if words.contains("refused")));
     }
 
     #[test]

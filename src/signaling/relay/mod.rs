@@ -33,6 +33,7 @@ use crate::pairing::{Code, Fingerprint};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -129,6 +130,26 @@ pub fn enter(config: &Config, room: &str, figures: &Arc<Figures>) -> Result<Rela
     }
     Ok(Relays { ways, accepted, arrivals, tasks })
 }
+
+/// Whether each hub and broker that is configured lets us in, for `screen-portal check`: its name, and why not. A room of its own is entered, so that
+/// neither a portal that runs here nor its far end is disturbed. Takes five seconds at most. To be called inside a tokio runtime.
+///
+/// # Errors
+/// As of [`enter`].
+pub async fn try_out(config: &Config) -> Result<Vec<(String, Option<String>)>, Error> {
+    let room = format!("portal-check-{:08x}", rand::random::<u32>());
+    let relays = enter(config, &room, &Arc::default())?;
+    let began = Instant::now();
+    while relays.ways.iter().any(|way| way.trouble().is_some()) && began.elapsed() < TRY_OUT {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let found = relays.ways.iter().map(|way| (way.name().to_owned(), way.trouble())).collect();
+    relays.close().await;
+    Ok(found)
+}
+
+/// Who has not let us in after so long does not.
+const TRY_OUT: Duration = Duration::from_secs(5);
 
 /// Lines that wait to be accepted.
 const ACCEPTED: usize = 8;
