@@ -281,7 +281,7 @@ figures! {
         Counter dropped_before_send,
         /// The bitrate in bits per second that each guest's pictures aim for now.
         Gauge target_bps,
-        /// Processor time in milliseconds that encoding for guests took.
+        /// The time in milliseconds that encoding for guests took, waiting for the processor included.
         Counter encode_ms,
     }
 }
