@@ -85,6 +85,8 @@ pub mod xlib;
 #[cfg(all(test, feature = "kiosk"))]
 mod keys_tests;
 #[cfg(all(test, feature = "kiosk"))]
+mod layout_tests;
+#[cfg(all(test, feature = "kiosk"))]
 mod pixel_tests;
 #[cfg(all(test, feature = "kiosk"))]
 mod slate_tests;

@@ -17,10 +17,16 @@ enum Row {
 const ROWS: [Row; 6] = [Row::Name, Row::Camera, Row::Fit, Row::Rotation, Row::SelfView, Row::Network];
 /// As many characters as a site's name may have.
 const LONGEST_NAME: usize = 64;
-/// As many characters of a value as fit into a line.
-const FITS: usize = 22;
-/// Characters of a note of the network's test that fit: two lines of it, of a long one three.
-const NOTE_FITS: usize = 160;
+/// As many characters of a value as fit: two lines, on a screen that stands upright some more.
+const FITS: usize = 80;
+/// As many characters of a note as fit into a line on a screen that lies; what does not takes the next one.
+const LINE_FITS: usize = 60;
+/// Lines of notes that fit, below a single line of the page.
+const LINES_FIT: usize = 12;
+/// A note has no more lines than this.
+const LONGEST_NOTE: usize = 4;
+/// Notes, with the one that says how many more there are.
+const MOST_NOTES: usize = 5;
 
 /// A key, as far as the page is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,23 +173,40 @@ impl Page {
             };
             Line { title, value, is_chosen: n == self.row }
         };
-        ROWS.into_iter().enumerate().map(line).collect()
+        let shown = |(n, _): &(usize, Row)| !self.is_on_findings(live) || *n == self.row;
+        ROWS.into_iter().enumerate().filter(shown).map(line).collect()
     }
 
-    /// The small print below the lines: what came of the last change, and of the test.
-    pub fn notes(&self, live: &Live) -> Vec<String> {
-        let mut notes: Vec<String> = Vec::new();
-        if ROWS[self.row] == Row::Network {
-            let mark = |good: bool| if good { "ok" } else { "!!" };
-            // As many as there is room for; `screen-portal check` has them all.
-            notes.extend(
-                live.network.iter().take(4).map(|(good, words)| format!("{}  {}", mark(*good), cut(words, NOTE_FITS))),
-            );
-        } else if !live.notice.is_empty() {
-            notes.push(live.notice.clone());
-        }
-        notes
+    /// Whether what the test of the network found is shown, in the place of the other lines: it has much to say.
+    fn is_on_findings(&self, live: &Live) -> bool {
+        ROWS[self.row] == Row::Network && !live.network.is_empty()
     }
+
+    /// The small print below the lines: what came of the last change, or of the test.
+    pub fn notes(&self, live: &Live) -> Vec<String> {
+        if self.is_on_findings(live) {
+            return findings(&live.network);
+        }
+        let notice = (!live.notice.is_empty()).then(|| cut(&live.notice, LONGEST_NOTE * LINE_FITS));
+        notice.into_iter().collect()
+    }
+}
+
+/// What the test of the network found, problems first, as far as there is room.
+fn findings(network: &[(bool, String)]) -> Vec<String> {
+    let note = |(good, words): &(bool, String)| {
+        format!("{}  {}", if *good { "ok" } else { "!!" }, cut(words, LONGEST_NOTE * LINE_FITS - 4))
+    };
+    let (good, bad): (Vec<_>, Vec<_>) = network.iter().partition(|(good, _)| *good);
+    let mut notes: Vec<String> = bad.into_iter().chain(good).map(note).collect();
+    let lines = |notes: &[String]| notes.iter().map(|note| note.chars().count().div_ceil(LINE_FITS)).sum::<usize>();
+    if notes.len() > MOST_NOTES || lines(&notes) > LINES_FIT {
+        while notes.len() >= MOST_NOTES || lines(&notes) >= LINES_FIT {
+            notes.pop();
+        }
+        notes.push(format!("{} more: `screen-portal check` has them all", network.len() - notes.len()));
+    }
+    notes
 }
 
 fn set(section: &'static str, key: &'static str, value: Value) -> Outcome {
@@ -277,7 +300,32 @@ mod tests {
         assert!(page.lines(&live)[0].value.chars().count() <= FITS);
         assert_eq!(page.lines(&live).iter().filter(|line| line.is_chosen).count(), 1);
         let at_network = Page { row: 5, writing: None };
-        let notes = at_network.notes(&live);
-        assert!(notes.len() == 4 && notes.iter().all(|note| note.chars().count() <= NOTE_FITS + 4));
+        let titles = |page: &Page, live: &Live| page.lines(live).iter().map(|line| line.title).collect::<Vec<_>>();
+        assert_eq!(titles(&at_network, &live), ["Network"], "room for what was found");
+        assert_eq!(titles(&Page::default(), &live).len(), ROWS.len());
+        let untested = Live { network: Vec::new(), ..live };
+        assert_eq!(titles(&at_network, &untested).len(), ROWS.len());
+        let notice = Page::default().notes(&Live { notice: "x".repeat(900), ..untested });
+        assert!(notice[0].chars().count() <= LONGEST_NOTE * LINE_FITS);
+    }
+
+    #[test]
+    fn what_a_test_found_fits_and_problems_come_first() {
+        let found = |lengths: &[(bool, usize)]| {
+            let network: Vec<_> = lengths.iter().map(|(good, length)| (*good, "x".repeat(*length))).collect();
+            let notes = findings(&network);
+            let lines: usize = notes.iter().map(|note| note.chars().count().div_ceil(LINE_FITS)).sum();
+            assert!(notes.len() <= MOST_NOTES && lines <= LINES_FIT, "{lengths:?}: {lines} lines");
+            notes
+        };
+        let four_long = [(true, 170), (true, 170), (false, 170), (true, 170)];
+        let notes = found(&four_long);
+        assert!(notes.len() == 4 && !notes.iter().any(|note| note.contains('…')), "whole");
+        assert!(notes[0].starts_with("!!") && notes[1..].iter().all(|note| note.starts_with("ok")));
+        assert_eq!(found(&[(true, 20); 5]).len(), 5);
+        assert_eq!(found(&[(true, 20); 6])[4], "2 more: `screen-portal check` has them all");
+        let notes = found(&[(true, 20), (false, 900), (false, 900), (false, 900)]);
+        assert!(notes[0].contains('…') && notes[2].starts_with("2 more:"), "{notes:?}");
+        assert!(found(&[]).is_empty());
     }
 }

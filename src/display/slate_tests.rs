@@ -1,10 +1,11 @@
-//! Every slate and panel in a real window of 1920x1080, as pictures to look at: `target/slates/` gets one of each in
-//! full, one of each as wide as 300 pixels (a screen of 1.2 m, seen from three metres, is about as large as those on a
-//! desk), and all of these on one sheet.
+//! Every slate and panel in a real window of 1920x1080 and in one of 1280x720, as pictures to look at:
+//! `target/slates/1920x1080/` and its neighbour get one of each in full, one of each as wide as 300 pixels (a screen of
+//! 1.2 m, seen from three metres, is about as large as those on a desk), and all of these on one sheet.
 
 use super::app::assemble;
 use super::gpu::Gpu;
 use super::keys::Operator;
+use super::layout_tests::Layout;
 use super::loss::Failure;
 use super::overlays::Overlays;
 use super::server::Found;
@@ -22,8 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const WIDTH: u32 = 1920;
-const HEIGHT: u32 = 1080;
+/// The sizes of the window. Both have the same shape.
+const SIZES: [(u32, u32); 2] = [(1920, 1080), (1280, 720)];
+/// Tells the test inside the X server which one it is.
+const SIZE: &str = "PORTAL_TEST_SIZE";
 /// As wide as a picture is from three metres.
 const FAR: u32 = 300;
 /// Each scene stands for so long before its picture is taken.
@@ -34,22 +37,31 @@ fn slates_can_be_read_from_three_metres() {
     if let Err(error) = Gpu::open() {
         return println!("skipped: {error}");
     }
-    let Some(server) = XServer::start(WIDTH, HEIGHT) else { return println!("skipped: Xvfb is not installed") };
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "display::slate_tests::inside_a_window", "--ignored", "--nocapture"])
-        .env("DISPLAY", &server.1)
-        .env_remove("WAYLAND_DISPLAY")
-        .env_remove("WAYLAND_SOCKET")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    println!("{said}");
+    for (width, height) in SIZES {
+        let Some(server) = XServer::start(width, height) else { return println!("skipped: Xvfb is not installed") };
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "display::slate_tests::inside_a_window", "--ignored", "--nocapture"])
+            .env(SIZE, format!("{width}x{height}"))
+            .env("DISPLAY", &server.1)
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("WAYLAND_SOCKET")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{width}x{height}: {said}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        println!("{width}x{height}: {said}");
+    }
+}
+
+/// The size of the window that this process is to look at.
+fn window() -> (u32, u32) {
+    let size = std::env::var(SIZE).unwrap();
+    SIZES.into_iter().find(|(width, height)| size == format!("{width}x{height}")).unwrap()
 }
 
 /// Asked for before the settings page.
@@ -141,14 +153,59 @@ fn scenes() -> Vec<Scene> {
     }
     scenes.extend(notices(view));
     for panel in [Panel::Help, Panel::Info, Panel::Settings, Panel::Network, Panel::Pin] {
-        scenes.push(Scene {
-            name: format!("{panel:?}").to_lowercase(),
-            view: view(Slate::Paused),
-            panel,
-            pictures: None,
-        });
+        for (private, slate) in [("", Slate::Paused), (PRIVATE, Slate::Private)] {
+            scenes.push(Scene {
+                name: format!("{panel:?}{private}").to_lowercase(),
+                view: view(slate),
+                panel,
+                pictures: None,
+            });
+        }
     }
     scenes
+}
+
+/// The end of a scene's name where privacy is on behind a panel.
+const PRIVATE: &str = "-private";
+
+/// What the settings page shows on a good day.
+fn plain() -> Live {
+    Live {
+        site: "Harbour".to_owned(),
+        camera: "Integrated Webcam (usb-0000:00:14.0-6)".to_owned(),
+        notice: "Saved".to_owned(),
+        network: vec![
+            (true, "answers at hilltop.example:7413 with the pinned fingerprint".to_owned()),
+            (
+                false,
+                "turn:turn.example.org:3478: no answer: is UDP let out to this port, and is the server running?"
+                    .to_owned(),
+            ),
+        ],
+        operator: crate::operator::Config { pin: PIN.into(), hold: false },
+        ..Live::default()
+    }
+}
+
+/// The most that it has to show, with the words of `cli::check`.
+fn crowded() -> Live {
+    let network = [
+        "203.0.113.77:7413: no answer within 3 s: does the far end run, and is the port let through to it?",
+        "turns:turn.example.org:443?transport=tcp: invalid peer certificate: UnknownIssuer: if the server is your own, name the \
+         certificate that signed its in [link] ice_ca_file; if not, somebody is in between",
+        "turn:turn.example.org:3478?transport=udp: no answer: is UDP let out to this port, and is the server running?",
+        "none of the servers can be used, so only a far end in this network can be reached: see the servers above; where UDP is \
+         blocked, turns:host:443 gets out almost everywhere",
+    ];
+    Live {
+        site: "The community centre on the hill above the old harbour, room 215".to_owned(),
+        camera: "Logitech Webcam C930e with a very long name (usb-0000:00:14.0-6.4.4.1.2)".to_owned(),
+        notice: "In use, but not saved: Read-only file system (os error 30). Lost when the portal starts again; make \
+                 /var/lib/screen-portal/data/of/this/kiosk writable and set it anew"
+            .to_owned(),
+        network: network.map(|words| (false, words.to_owned())).to_vec(),
+        ..plain()
+    }
 }
 
 #[derive(Resource)]
@@ -158,17 +215,22 @@ struct Gallery {
     remote: mailbox::Sender<Arc<Frame>>,
     own: mailbox::Sender<Arc<Frame>>,
     waker: Waker,
+    live: tokio::sync::watch::Sender<Live>,
     now: usize,
     since: Option<Instant>,
     pictures: Vec<Picture>,
+    /// What has no room, by the scene's name.
+    misfits: Vec<String>,
 }
 
 fn exhibit(
     mut gallery: ResMut<Gallery>,
     mut overlays: ResMut<Overlays>,
     mut operator: ResMut<Operator>,
+    layout: Layout,
     mut exit: MessageWriter<AppExit>,
 ) {
+    let (width, height) = window();
     let gallery = &mut *gallery;
     let Some(scene) = gallery.scenes.get(gallery.now) else {
         exit.write(AppExit::Success);
@@ -181,6 +243,8 @@ fn exhibit(
     }
     let Some(since) = gallery.since else {
         gallery.view.send_replace(scene.view.clone());
+        gallery.live.send_replace(if scene.name.ends_with(PRIVATE) { crowded() } else { plain() });
+        gallery.waker.wake();
         overlays.close();
         operator.lock.cancel();
         operator.page = Default::default();
@@ -210,7 +274,11 @@ fn exhibit(
     };
     if since.elapsed() >= STANDS {
         let display = std::env::var("DISPLAY").unwrap();
-        let region = Region { x: 0, y: 0, width: WIDTH, height: HEIGHT };
+        let region = Region { x: 0, y: 0, width, height };
+        // Over a picture alone there are no words.
+        let worded = scene.pictures.is_none();
+        let misfits = layout.misfits(Vec2::new(width as f32, height as f32)).into_iter().filter(|_| worded);
+        gallery.misfits.extend(misfits.map(|misfit| format!("{}: {misfit}", scene.name)));
         gallery.pictures.push(Picture::of_screen(&display, region).unwrap());
         gallery.now += 1;
         gallery.since = None;
@@ -219,7 +287,8 @@ fn exhibit(
 
 /// Writes what was taken, and looks at it as far as a program can.
 fn judge(names: &[String], pictures: &[Picture]) {
-    let folder = Path::new("target/slates");
+    let (width, height) = window();
+    let folder = &Path::new("target/slates").join(format!("{width}x{height}"));
     std::fs::create_dir_all(folder).unwrap();
     let small: Vec<Picture> = pictures.iter().map(|picture| picture.scaled(FAR)).collect();
     for ((name, large), small) in names.iter().zip(pictures).zip(&small) {
@@ -240,14 +309,23 @@ fn judge(names: &[String], pictures: &[Picture]) {
     }
     // Where the slate's words begin or end beside a panel: of a word that is cut half through, the other half is there.
     let rests = |picture: &Picture, columns: std::ops::Range<usize>| {
-        let (width, height) = (FAR as usize, (FAR * HEIGHT / WIDTH) as usize);
+        let (width, height) = (FAR as usize, (FAR * height / width) as usize);
         let lit = |(n, luma): &(usize, u8)| *luma > 150 && columns.contains(&(n % width)) && n / width < height;
         picture.luma().enumerate().filter(lit).count()
+    };
+    // Privacy's sign, at the top in the middle, whatever is open.
+    let sign = |picture: &Picture| {
+        let lit = |(n, luma): &(usize, u8)| *luma > 150 && (100..200).contains(&(n % FAR as usize));
+        picture.luma().enumerate().take(16 * FAR as usize).filter(lit).count()
     };
     let named = |name: &str| &small[names.iter().position(|other| other == name).unwrap()];
     assert!(rests(named("paused"), 12..22) > 0 && rests(named("paused"), 160..290) > 0, "the words are there");
     for panel in ["help", "settings", "network", "pin"] {
         assert_eq!(rests(named(panel), 12..22), 0, "{panel}");
+    }
+    for panel in ["help", "info", "settings", "network", "pin"] {
+        assert_eq!(sign(named(panel)), 0, "{panel}");
+        assert!(sign(named(&format!("{panel}{PRIVATE}"))) > 50, "{panel} hides that privacy is on");
     }
     assert_eq!(rests(named("info"), 160..290), 0);
     for (n, one) in small.iter().enumerate() {
@@ -266,21 +344,7 @@ fn inside_a_window() {
     let names: Vec<String> = scenes.iter().map(|scene| scene.name.clone()).collect();
     let (view_in, view) = tokio::sync::watch::channel(View::default());
     let (commands, _orders) = crossbeam_channel::bounded(4);
-    let live = Live {
-        site: "Harbour".to_owned(),
-        camera: "Integrated Webcam (usb-0000:00:14.0-6)".to_owned(),
-        notice: "Saved".to_owned(),
-        network: vec![
-            (true, "answers at hilltop.example:7413 with the pinned fingerprint".to_owned()),
-            (
-                false,
-                "turn:turn.example.org:3478: no answer: is UDP let out to this port, and is the server running?"
-                    .to_owned(),
-            ),
-        ],
-        operator: crate::operator::Config { pin: PIN.into(), hold: false },
-        ..Live::default()
-    };
+    let (live_in, live) = tokio::sync::watch::channel(plain());
     let waker = Waker::new();
     let inputs = Inputs {
         remote,
@@ -290,7 +354,7 @@ fn inside_a_window() {
         eras: Default::default(),
         commands,
         waker: waker.clone(),
-        live: tokio::sync::watch::channel(live).1,
+        live,
         stop: Arc::new(AtomicBool::new(false)),
         alarm: Alarm::new(|error| panic!("{error}")),
         remedies: Remedies::default(),
@@ -306,13 +370,29 @@ fn inside_a_window() {
     let all = Arc::new(AtomicBool::new(false));
     let done = all.clone();
     let (remote, own) = (remote_in, own_in);
-    let gallery = Gallery { scenes, view: view_in, remote, own, waker, now: 0, since: None, pictures: Vec::new() };
+    let misfits = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let found = misfits.clone();
+    let gallery = Gallery {
+        scenes,
+        view: view_in,
+        remote,
+        own,
+        waker,
+        live: live_in,
+        now: 0,
+        since: None,
+        pictures: Vec::new(),
+        misfits: Vec::new(),
+    };
     app.insert_resource(gallery).add_systems(Update, exhibit).add_systems(Last, move |gallery: Res<Gallery>| {
         if gallery.now == gallery.scenes.len() && !done.swap(true, Relaxed) {
             taken.lock().unwrap().clone_from(&gallery.pictures);
+            found.lock().unwrap().clone_from(&gallery.misfits);
         }
     });
     assert_eq!((app.run(), failure.take()), (AppExit::Success, None));
     assert!(all.load(Relaxed));
     judge(&names, &pictures.lock().unwrap());
+    let misfits = misfits.lock().unwrap();
+    assert!(misfits.is_empty(), "{}", misfits.join("\n"));
 }

@@ -312,6 +312,71 @@ fn toml_of(value: Value) -> toml::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture;
+    use crate::config::{Flag, Sources};
+    use crate::media::Eras;
+    use crate::portal::board::Board;
+
+    /// A keeper of what is in this folder, without rooms that do anything.
+    fn keeper(folder: &std::path::Path) -> Keeper {
+        let data = Flag::new("--data", "data", "folder", folder.display().to_string());
+        let sources = Sources { file: Some(folder.join("portal.toml")), flags: vec![data], ..Sources::default() };
+        let loaded = Config::load(&sources).unwrap();
+        let (waker, eras, figures) = (Waker::new(), Eras::default(), Arc::<Figures>::default());
+        let board = Board::new(false, false, Arc::clone(&figures), eras.clone(), waker.clone());
+        let rooms = Rooms {
+            guests: Host::start(&loaded.config, capture::tap().1, &Arc::new(board), &eras, &figures),
+            live: watch::channel(live(&loaded.config)).0,
+            hours: watch::channel(loaded.config.hours.clone()).0,
+            capture: Weak::new(),
+            link: None,
+            encoder: Arc::new(encode::Control::new(&loaded.config.encode)),
+            quit: Quit::new(waker.clone()),
+            fingerprint: Fingerprint::of(b"ours"),
+            waker,
+            figures,
+        };
+        let now = stamps(&loaded);
+        Keeper { loaded, rooms, read: now, seen: now }
+    }
+
+    #[test]
+    fn the_page_opens_without_what_was_found_some_other_day() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("portal.toml"), "").unwrap();
+        let mut keeper = keeper(folder.path());
+        keeper.show(|live| (live.network, live.notice) = (vec![(false, "no answer".into())], "Saved".into()));
+        keeper.carry_out(Order::OpenSettings);
+        let live = keeper.rooms.live.borrow();
+        assert!(live.network.is_empty() && live.notice.is_empty(), "{live:?}");
+    }
+
+    /// What takes the place of a file while the portal runs is not waited for, and costs nothing that was in use.
+    #[test]
+    fn what_is_no_file_leaves_what_was_in_use() {
+        let (told, heard) = crossbeam_channel::bounded(4);
+        std::thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name);
+            std::fs::write(at("portal.toml"), "[source]\nkind = \"scene\"\n").unwrap();
+            settings::save(folder.path(), "site", "name", "Harbour".into()).unwrap();
+            let mut keeper = keeper(folder.path());
+            for name in ["portal.toml", settings::FILE_NAME] {
+                let kept = std::fs::read(at(name)).unwrap();
+                std::fs::remove_file(at(name)).unwrap();
+                assert!(std::process::Command::new("mkfifo").arg(at(name)).status().unwrap().success());
+                let before = keeper.loaded.config.clone();
+                keeper.carry_out(Order::Reload);
+                told.send((name, keeper.loaded.config == before, before.site.name)).unwrap();
+                std::fs::remove_file(at(name)).unwrap();
+                std::fs::write(at(name), kept).unwrap();
+            }
+        });
+        for expected in ["portal.toml", settings::FILE_NAME] {
+            let (name, same, site) = heard.recv_timeout(Duration::from_secs(5)).expect("nothing is waited for");
+            assert_eq!((name, same, site.as_str()), (expected, true, "Harbour"));
+        }
+    }
 
     #[test]
     fn every_setting_of_the_kiosk_can_be_assigned() {

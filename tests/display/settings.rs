@@ -126,3 +126,19 @@ fn a_setting_that_cannot_be_saved_is_used_and_the_page_says_so() {
     let back = pair.until_right(&server, Instant::now());
     println!("the picture after the page is closed: {back:.1?}");
 }
+
+/// As fast as hands that know the keys, or faster: both are released again before the next frame.
+#[test]
+fn keys_that_are_pressed_together_for_a_moment_count() {
+    let Some(server) = XServer::start() else { return println!("skipped: Xvfb is not installed") };
+    if !is_installed("xdotool") {
+        return println!("skipped: xdotool is not installed");
+    }
+    let mut pair = Pair::start(&server);
+    pair.until_right(&server, Instant::now());
+    let mut xdotool = Command::new("xdotool");
+    xdotool.env("DISPLAY", &server.display).args(["key", "--delay", "0", "ctrl+q"]);
+    run(&mut xdotool).unwrap();
+    let ended = pair.near.child.wait(PATIENCE).expect("Ctrl+Q ends it");
+    assert_eq!(ended.code(), Some(0), "{}", pair.log());
+}

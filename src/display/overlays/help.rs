@@ -2,6 +2,7 @@
 
 use super::super::canvas::{Block, Canvas};
 use super::super::keys::KEYS;
+use super::sign::BelowSign;
 use super::{BRIGHT, Fonts, Overlays, PANEL, SOFT, set_visible, text};
 use bevy::prelude::*;
 
@@ -21,8 +22,9 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
     let cover = Node {
         display: Display::None,
         position_type: PositionType::Absolute,
+        top: vmin(0),
         width: percent(100),
-        height: percent(100),
+        bottom: vmin(0),
         align_items: AlignItems::Center,
         justify_content: JustifyContent::Center,
         ..default()
@@ -34,7 +36,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         border_radius: BorderRadius::all(vmin(2)),
         ..default()
     };
-    let root = commands.spawn((Root, cover, GlobalZIndex(2))).id();
+    let root = commands.spawn((Root, BelowSign(0.0), cover, GlobalZIndex(2))).id();
     let panel = commands.spawn((panel, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(panel);
     let title = commands.spawn(text(&fonts.semi_bold, 5.0, BRIGHT, "Keys")).id();

@@ -1,6 +1,7 @@
 //! The info overlay: the link's state, the figures of both directions in the words of [`Words`], and two minutes of them as plots.
 
 use super::super::canvas::{Block, Canvas};
+use super::sign::BelowSign;
 use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, Shown, set_visible, text};
 use crate::ops::{CameraState, Figures, LinkState, Sample, Snapshot, View, Words};
 use bevy::prelude::*;
@@ -17,6 +18,9 @@ const REFRESH: Duration = Duration::from_millis(950);
 
 /// Height of all text but the headline, in hundredths of the window's smaller side.
 const SMALL: f32 = 2.3;
+
+/// From the top of the window, in the same.
+const TOP: f32 = 3.0;
 
 /// Bars of a plot: each stands for two samples.
 const BARS: usize = 60;
@@ -121,7 +125,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         display: Display::None,
         position_type: PositionType::Absolute,
         left: vmin(3),
-        top: vmin(3),
+        top: vmin(TOP),
         // Room for the longest line of `Words`.
         width: vmin(88),
         flex_direction: FlexDirection::Column,
@@ -131,7 +135,7 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         overflow: Overflow::clip(),
         ..default()
     };
-    let root = commands.spawn((Root, Block, panel, BackgroundColor(PANEL), GlobalZIndex(1))).id();
+    let root = commands.spawn((Root, BelowSign(TOP), Block, panel, BackgroundColor(PANEL), GlobalZIndex(1))).id();
     let mut add = |bundle| {
         let child = commands.spawn_empty().id();
         commands.entity(child).insert(bundle);

@@ -4,6 +4,7 @@ mod help;
 mod info;
 mod notice;
 mod settings;
+mod sign;
 
 use super::Live;
 use super::canvas::Canvas;
@@ -77,7 +78,7 @@ impl Overlays {
     }
 
     /// Whether any of them is shown, or the entry of the PIN. Slates and notices leave the screen to it: words that it
-    /// covers in part would be cut half through.
+    /// covers in part would be cut half through. That privacy is on is said by a sign above it then.
     pub fn any(&self) -> bool {
         self.info || self.help || self.settings || self.pin
     }
@@ -168,6 +169,7 @@ impl Plugin for OverlaysPlugin {
                 help::HelpPlugin,
                 notice::NoticePlugin,
                 settings::SettingsPlugin,
+                sign::SignPlugin,
             ));
         }
     }

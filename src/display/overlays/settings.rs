@@ -2,6 +2,7 @@
 
 use super::super::canvas::{Block, Canvas};
 use super::super::keys::Operator;
+use super::sign::BelowSign;
 use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, set_visible, text};
 use bevy::prelude::*;
 use bevy::text::FontSize;
@@ -12,7 +13,7 @@ pub struct SettingsPlugin;
 
 /// Lines of the page, and of the small print below it.
 const LINES: usize = 6;
-const NOTES: usize = 4;
+const NOTES: usize = 5;
 /// Sizes of the page's text in hundredths of the window's smaller side: readable from where people stand.
 const LARGE: f32 = 4.6;
 const SMALL: f32 = 3.9;
@@ -36,6 +37,13 @@ enum Piece {
 #[derive(Component)]
 struct Strip(usize);
 
+/// What takes room only while it says something: a line, or one of the small print.
+#[derive(Component)]
+enum Row {
+    Line(usize),
+    Note(usize),
+}
+
 impl Plugin for SettingsPlugin {
     fn build(&self, app: &mut App) {
         app.add_systems(Startup, (spawn_page, spawn_pin)).add_systems(Update, (follow_page, follow_pin));
@@ -46,8 +54,9 @@ fn cover() -> Node {
     Node {
         display: Display::None,
         position_type: PositionType::Absolute,
+        top: vmin(0),
+        bottom: vmin(0),
         width: percent(100),
-        height: percent(100),
         align_items: AlignItems::Center,
         justify_content: JustifyContent::Center,
         ..default()
@@ -66,10 +75,16 @@ fn panel() -> Node {
 }
 
 fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
-    let root = commands.spawn((PageRoot, cover(), GlobalZIndex(3))).id();
+    let root = commands.spawn((PageRoot, BelowSign(0.0), cover(), GlobalZIndex(3))).id();
     // On a screen that stands upright it takes the width that there is.
-    let wide =
-        Node { width: vmin(150), max_width: percent(98), max_height: percent(98), row_gap: vmin(0.5), ..panel() };
+    let wide = Node {
+        width: vmin(150),
+        max_width: percent(98),
+        max_height: percent(98),
+        row_gap: vmin(0.5),
+        padding: UiRect::axes(vmin(4), vmin(2)),
+        ..panel()
+    };
     let page = commands.spawn((wide, Block, BackgroundColor(PANEL))).id();
     commands.entity(root).add_child(page);
     // The keys beside the title, or below it where there is no room. One text: as four in a row the last one fell under the first line of
@@ -81,7 +96,7 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
         margin: UiRect::axes(vmin(2), vmin(0.5)),
         ..default()
     };
-    let keys = text(&fonts.medium, SMALL, SOFT, "↑ ↓  choose     ← →  change     Enter  edit     Esc  close");
+    let keys = text(&fonts.medium, SMALL, SOFT, "↑ ↓  choose    ← →  change    Enter  edit    Esc  close");
     let head = commands.spawn((head, children![text(&fonts.semi_bold, 6.0, BRIGHT, "Settings"), keys])).id();
     commands.entity(page).add_child(head);
     for line in 0..LINES {
@@ -89,7 +104,7 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
             Node { padding: UiRect::axes(vmin(2), vmin(0.6)), border_radius: BorderRadius::all(vmin(1)), ..default() };
         let strip = commands
             .spawn((
-                Strip(line),
+                (Strip(line), Row::Line(line)),
                 strip,
                 BackgroundColor(Color::NONE),
                 children![
@@ -97,31 +112,35 @@ fn spawn_page(mut commands: Commands, fonts: Res<Fonts>) {
                         Node { width: vmin(31), flex_shrink: 0.0, ..default() },
                         children![(Piece::Title(line), text(&fonts.medium, LARGE, SOFT, ""))]
                     ),
-                    (Piece::Value(line), text(&fonts.semi_bold, LARGE, BRIGHT, "")),
+                    (
+                        Node { flex_grow: 1.0, flex_basis: px(0), min_width: px(0), ..default() },
+                        children![(Piece::Value(line), wrapped(&fonts.semi_bold, LARGE, BRIGHT))]
+                    ),
                 ],
             ))
             .id();
         commands.entity(page).add_child(strip);
     }
     for note in 0..NOTES {
-        let note = commands
-            .spawn((
-                Node { margin: UiRect::left(vmin(2)), ..default() },
-                children![(
-                    Piece::Note(note),
-                    Text::default(),
-                    TextFont { font: (&fonts.medium).into(), font_size: FontSize::VMin(SMALL), ..default() },
-                    TextColor(SOFT),
-                    TextLayout::linebreak(LineBreak::WordBoundary),
-                )],
-            ))
-            .id();
+        let words = (Piece::Note(note), wrapped(&fonts.medium, SMALL, SOFT));
+        let node = Node { margin: UiRect::left(vmin(2)), ..default() };
+        let note = commands.spawn((Row::Note(note), node, children![words])).id();
         commands.entity(page).add_child(note);
     }
 }
 
+/// A text that takes further lines where it is long: between words if it can, else anywhere, for addresses have none.
+fn wrapped(font: &Handle<Font>, size: f32, color: Color) -> impl Bundle + use<> {
+    (
+        Text::default(),
+        TextFont { font: font.into(), font_size: FontSize::VMin(size), ..default() },
+        TextColor(color),
+        TextLayout::linebreak(LineBreak::WordOrCharacter),
+    )
+}
+
 fn spawn_pin(mut commands: Commands, fonts: Res<Fonts>) {
-    let root = commands.spawn((PinRoot, cover(), GlobalZIndex(4))).id();
+    let root = commands.spawn((PinRoot, BelowSign(0.0), cover(), GlobalZIndex(4))).id();
     let centred = Node { align_items: AlignItems::Center, min_width: vmin(60), row_gap: vmin(2), ..panel() };
     let panel = commands
         .spawn((
@@ -139,13 +158,12 @@ fn spawn_pin(mut commands: Commands, fonts: Res<Fonts>) {
 }
 
 fn follow_page(
-    overlays: Res<Overlays>,
-    operator: Res<Operator>,
-    live: Res<Followed>,
+    (overlays, operator, live): (Res<Overlays>, Res<Operator>, Res<Followed>),
     mut canvas: ResMut<Canvas>,
     mut roots: Query<&mut Node, With<PageRoot>>,
     mut pieces: Query<(&Piece, &mut Text)>,
     mut strips: Query<(&Strip, &mut BackgroundColor)>,
+    mut rows: Query<(&Row, &mut Node), Without<PageRoot>>,
 ) {
     let Ok(mut root) = roots.single_mut() else { return };
     let changed = overlays.is_changed() | operator.is_changed() | live.is_changed();
@@ -169,6 +187,13 @@ fn follow_page(
     for (Strip(n), mut colour) in &mut strips {
         let chosen = lines.get(*n).is_some_and(|line| line.is_chosen);
         colour.set_if_neq(BackgroundColor(if chosen { FIELD.lighter(0.08) } else { Color::NONE }));
+    }
+    for (row, mut node) in &mut rows {
+        let says_something = match *row {
+            Row::Line(n) => n < lines.len(),
+            Row::Note(n) => n < notes.len(),
+        };
+        set_visible(&mut canvas, &mut node, says_something);
     }
     canvas.touch();
 }
