@@ -6,7 +6,7 @@
 //!      └────────── Work: whose line is it ◄── Heard
 //! ```
 //!
-//! A [`Carrier`] passes on text between the members of a room and tells who comes and goes; that is all it is believed, and lies there
+//! A carrier passes on text between the members of a room and tells who comes and goes; that is all it is believed, and lies there
 //! cost nothing but time. [`Line`]s on it are what WebSockets are between two machines: the same handshake, and then the same messages, sealed
 //! with keys that the carrier cannot have ([`super::sealing`]). What the carrier learns: which two portals want each other, when, and how much
 //! they say.
