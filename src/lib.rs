@@ -75,6 +75,7 @@ pub mod hub;
 pub mod link;
 pub mod media;
 pub mod mqtt;
+pub mod ocamera;
 pub mod operator;
 pub mod ops;
 pub mod pairing;

@@ -25,6 +25,8 @@ const IDLE_TURN: Duration = Duration::from_millis(250);
 const TURN: Duration = Duration::from_millis(30);
 /// A slate is sent so often: it stands still, but whoever has just lost it shall have it again.
 const SLATE_EVERY: Duration = Duration::from_millis(500);
+/// Whoever begins to look does not see a slate if the camera's first picture comes within this.
+const PATIENCE: Duration = Duration::from_millis(400);
 /// The size of slates. Another than the camera's most often, so that decoders begin anew by themselves.
 const SLATE: Size = Size::new(640, 360);
 /// Between two keyframes that guests ask for: one who loses much must not make the picture worse for all.
@@ -66,6 +68,7 @@ pub fn start(config: &Config, site: &str, ports: &Ports, audience: Arc<Audience>
         site: site.to_owned(),
         seen: None,
         begins: true,
+        looked: None,
         newest: None,
         encoder: None,
         smaller: Smaller::default(),
@@ -102,6 +105,8 @@ struct Stage {
     seen: Option<Sight>,
     /// The next picture begins the stream anew.
     begins: bool,
+    /// Since when somebody looks.
+    looked: Option<Instant>,
     /// When the camera's newest picture that may be seen came.
     newest: Option<Instant>,
     encoder: Option<Encoder>,
@@ -136,6 +141,7 @@ impl Stage {
             self.newest = Some(now);
             self.rate.observe(now);
         }
+        let looked = *self.looked.get_or_insert(now);
         let sight = sight(&self.view.borrow(), self.newest.map(|at| now.saturating_duration_since(at)));
         if self.seen.replace(sight) != Some(sight) {
             tracing::debug!(?sight, "what guests see");
@@ -144,6 +150,8 @@ impl Stage {
         match (sight, frame) {
             (Sight::Camera, Some(frame)) => self.camera(&frame, now),
             (Sight::Camera, None) => {}
+            // Nothing of the camera was shown to them yet that this would have to cover.
+            (Sight::Slate(Why::Waiting), _) if now.saturating_duration_since(looked) < PATIENCE => {}
             (Sight::Slate(why), _) => self.slate(why, now),
         }
         true
@@ -151,7 +159,7 @@ impl Stage {
 
     /// Nobody looks.
     fn rest(&mut self) {
-        (self.encoder, self.seen, self.newest, self.begins) = (None, None, None, true);
+        (self.encoder, self.seen, self.newest, self.looked, self.begins) = (None, None, None, None, true);
         self.ladder.pause();
         self.rate.pause();
     }
