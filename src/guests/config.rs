@@ -3,6 +3,8 @@
 use crate::config::Invalid;
 use crate::hub::message::LONGEST_NAME;
 use crate::media::Size;
+use crate::mqtt;
+use crate::ocamera::message::DeviceId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -24,6 +26,19 @@ pub struct Config {
     pub token: String,
     /// A PEM file with the certificates that a `wss:` hub is trusted by, instead of the system's: a hub's own `hub.pem`. Default: empty.
     pub trust: PathBuf,
+    /// An MQTT broker where this portal is a device of the oCamera dialect, instead of a hub's room or besides: `mqtt://HOST:PORT` or
+    /// `mqtts://HOST:PORT`. Default: empty, none.
+    pub broker: String,
+    /// Who we are at the broker, where it asks for that. Default: empty.
+    pub broker_username: String,
+    /// The password for the user name. Default: empty.
+    pub broker_password: String,
+    /// A PEM file of what to trust in the broker, instead of the system's certificates. Default: empty.
+    pub broker_trust: PathBuf,
+    /// The version of MQTT: `3.1.1` or `5`. Default: `5`.
+    pub broker_version: mqtt::Version,
+    /// The device's name among devices at the broker: at most 64 bytes without blanks and `/ + # $`. Default: empty, the site's name with hyphens.
+    pub device: String,
     /// Guests at once, 1 to 16; one more is refused. Default: 4.
     pub max_viewers: usize,
     /// The largest picture for guests, in pixels: 160 to 1920 and 90 to 1080, even. A larger one of the camera is made smaller. Default:
@@ -47,6 +62,12 @@ impl Default for Config {
             camera: String::new(),
             token: String::new(),
             trust: PathBuf::new(),
+            broker: String::new(),
+            broker_username: String::new(),
+            broker_password: String::new(),
+            broker_trust: PathBuf::new(),
+            broker_version: mqtt::Version::default(),
+            device: String::new(),
             max_viewers: 4,
             width: 1280,
             height: 720,
@@ -64,6 +85,8 @@ impl fmt::Debug for Config {
             .field("hub", &self.hub)
             .field("room", &self.room)
             .field("camera", &self.camera)
+            .field("broker", &self.broker)
+            .field("device", &self.device)
             .field("max_viewers", &self.max_viewers)
             .finish_non_exhaustive()
     }
@@ -121,12 +144,43 @@ impl Config {
         if self.hub.contains(['?', '@', '#']) {
             return wrong("hub", "has more than an address in it; what is secret belongs into `token`".into());
         }
+        if !self.broker.is_empty()
+            && let Err(problem) = self.broker_options().check()
+        {
+            return wrong("broker", problem.to_string());
+        }
+        if !self.device.is_empty() && DeviceId::new(&self.device).is_none() {
+            return wrong(
+                "device",
+                format!("`{}` cannot be a device's name: at most 64 bytes, no blanks and / + # $", self.device),
+            );
+        }
+        let at_hub = self.broker.is_empty() || !self.hub.is_empty() || !self.room.is_empty();
         for (key, value) in [("hub", &self.hub), ("room", &self.room)] {
-            if self.enabled && value.is_empty() {
-                return wrong(key, "must be given with enabled = true".into());
+            if self.enabled && at_hub && value.is_empty() {
+                return wrong(key, "must be given with enabled = true, unless there is only a broker".into());
             }
         }
         Ok(())
+    }
+
+    /// Which broker, if there is one.
+    pub fn broker_options(&self) -> mqtt::Options {
+        mqtt::Options {
+            url: self.broker.clone(),
+            username: self.broker_username.clone(),
+            password: self.broker_password.clone(),
+            trust: Some(&self.broker_trust).filter(|trust| !trust.as_os_str().is_empty()).cloned(),
+            version: self.broker_version,
+        }
+    }
+
+    /// As which device: the name that is configured, or one made of the site's.
+    pub fn device_id(&self, site: &str) -> Option<DeviceId> {
+        let is_odd = |letter: char| !letter.is_alphanumeric();
+        let made = || site.split(is_odd).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-");
+        let name = if self.device.is_empty() { made() } else { self.device.clone() };
+        DeviceId::new(&name[..name.floor_char_boundary(LONGEST_NAME)]).or_else(|| DeviceId::new("portal"))
     }
 }
 
@@ -148,6 +202,18 @@ mod tests {
         assert_eq!(with(|it| it.hub = "ws://[::1]:7415".into()), Ok(()));
         assert_eq!(with(|it| it.hub.clear()), Err("hub"));
         assert_eq!(with(|it| it.room.clear()), Err("room"));
+        let at_broker = |it: &mut Config| {
+            (it.hub.clear(), it.room.clear());
+            it.broker = "mqtts://broker.example".into();
+        };
+        assert_eq!(with(at_broker), Ok(()));
+        assert_eq!(with(|it| it.broker = "broker.example".into()), Err("broker"));
+        assert_eq!(with(|it| it.device = "all/#".into()), Err("device"));
+        let device = |device: &str, site: &str| {
+            Config { device: device.into(), ..Config::default() }.device_id(site).unwrap().to_string()
+        };
+        assert_eq!((&*device("door", "Old Harbour"), &*device("", "Old Harbour / East")), ("door", "Old-Harbour-East"));
+        assert_eq!((&*device("", "???"), &*device("", "devices")), ("portal", "portal"));
         assert_eq!(with(|it| it.hub = "https://hub.example/".into()), Err("hub"));
         assert_eq!(with(|it| it.hub = "wss://hub.example/?token=x".into()), Err("hub"));
         assert_eq!(with(|it| it.room = "a\nb".into()), Err("room"));

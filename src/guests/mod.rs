@@ -50,6 +50,7 @@ use crate::hub::client::{self, Options};
 use crate::hub::message::Join;
 use crate::link::{self, guest};
 use crate::media::Era;
+use crate::ocamera::device;
 use crate::ops::{Figures, View};
 use audience::Audience;
 use encoding::Encoding;
@@ -110,12 +111,19 @@ pub fn start(config: &Config, link: &link::Config, site: &str, ports: Ports) -> 
     if !config.enabled {
         return Ok(None);
     }
-    let options = options(config, site);
+    let at_hub = Some(options(config, site)).filter(|options| !options.url.is_empty());
     // Whatever else can never work is said by the thread.
-    options.check()?;
-    if options.token.is_some() && options.url.starts_with("ws://") {
-        tracing::warn!("[guests] token goes to {} unencrypted: use wss:// where others may listen", options.url);
+    if let Some(options) = &at_hub {
+        options.check()?;
+        if options.token.is_some() && options.url.starts_with("ws://") {
+            tracing::warn!("[guests] token goes to {} unencrypted: use wss:// where others may listen", options.url);
+        }
     }
+    let at_broker = config.device_id(site).filter(|_| !config.broker.is_empty()).map(|id| device::Options {
+        broker: config.broker_options(),
+        name: if config.camera.is_empty() { site.to_owned() } else { config.camera.clone() },
+        id,
+    });
     let (least_bps, most_bps) = (config.least_bps(), config.bitrate_bps);
     let audience = Arc::new(Audience::new(ports.tapped.clone(), least_bps, most_bps));
     let house = Arc::new(House {
@@ -128,22 +136,34 @@ pub fn start(config: &Config, link: &link::Config, site: &str, ports: Ports) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let encoding = encoding::start(config, site, &ports, audience)?;
     let (stop, stopped) = oneshot::channel();
-    let (most, figures) = (config.max_viewers, Arc::clone(&ports.figures));
+    let (most, figures, view) = (config.max_viewers, Arc::clone(&ports.figures), ports.view.clone());
     let serve = move || {
         priority::yield_to_others();
         runtime.block_on(async move {
             let (requests_in, requests) = mpsc::channel(REQUESTS);
             let hall = tokio::spawn(hall::serve(house, most, requests));
-            tokio::select! {
-                // Fails at its beginning or never.
-                left = room::stay(options, requests_in, Arc::clone(&figures)) => {
-                    if let Err(error) = left {
-                        tracing::error!("guests cannot come: {error}");
-                    }
+            let (hub_in, broker_in) = (requests_in.clone(), requests_in);
+            // Each fails at its beginning or never.
+            let room = async {
+                if let Some(options) = at_hub
+                    && let Err(error) = room::stay(options, hub_in, Arc::clone(&figures)).await
+                {
+                    tracing::error!("guests cannot come to the hub: {error}");
                 }
+            };
+            let device = async {
+                if let Some(options) = at_broker
+                    && let Err(error) = device::stay(options, broker_in, view, Arc::clone(&figures)).await
+                {
+                    tracing::error!("guests cannot come to the broker: {error}");
+                }
+            };
+            tokio::select! {
+                _ = futures_util::future::join(room, device) => {}
                 _ = stopped => {}
             }
             figures.guests.joined.set(0);
+            figures.guests.at_broker.set(0);
             // With the room its way in is gone, and the hall closes.
             let _ = hall.await;
         });

@@ -87,8 +87,8 @@ pub struct Standing {
 pub struct Presence {
     /// Where.
     pub topic: String,
-    /// While we are there.
-    pub here: Vec<u8>,
+    /// While we are there. `None`: nothing is said by itself.
+    pub here: Option<Vec<u8>>,
     /// When we are gone, in whatever way: empty, nothing is retained any more.
     pub gone: Vec<u8>,
 }
@@ -226,8 +226,8 @@ async fn converse(
                 for topic in &standing.subscriptions {
                     session.subscribe(topic.clone(), QoS::AtLeastOnce);
                 }
-                if let Some(presence) = &standing.presence {
-                    session.publish(presence.topic.clone(), presence.here.clone(), true);
+                if let Some(Presence { topic, here: Some(here), .. }) = &standing.presence {
+                    session.publish(topic.clone(), here.clone(), true);
                 }
                 Event::Connected
             }

@@ -1,7 +1,12 @@
 //! Guests, end to end: a real hub, the real program with its test pattern for a camera, and viewers that are not this program's.
 
+mod broker;
 #[path = "../tools/browser.rs"]
 mod browser;
+#[allow(dead_code, reason = "tests/relay uses all of it")]
+#[path = "../relay/mosquitto.rs"]
+mod mosquitto;
+mod phone;
 mod portal;
 mod viewer;
 

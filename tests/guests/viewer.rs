@@ -52,6 +52,16 @@ pub struct Shown {
     pub refused: Mutex<Option<String>>,
 }
 
+impl Shown {
+    pub fn count(&self, seen: Seen) -> u64 {
+        match seen {
+            Seen::Camera => self.camera.load(Relaxed),
+            Seen::Slate => self.slate.load(Relaxed),
+            Seen::Other => self.other.load(Relaxed),
+        }
+    }
+}
+
 /// A running viewer. Dropping it ends it, as a killed program ends.
 pub struct Viewer {
     pub shown: Arc<Shown>,
@@ -78,12 +88,7 @@ impl Viewer {
     }
 
     pub fn count(&self, seen: Seen) -> u64 {
-        let Shown { camera, slate, other, .. } = &*self.shown;
-        match seen {
-            Seen::Camera => camera.load(Relaxed),
-            Seen::Slate => slate.load(Relaxed),
-            Seen::Other => other.load(Relaxed),
-        }
+        self.shown.count(seen)
     }
 
     /// Waits until so many more such pictures have come.
@@ -110,12 +115,18 @@ impl Viewer {
 }
 
 async fn watch(mut client: Client, way: Way, decodes: bool, shown: Arc<Shown>) {
-    let (candidates_in, mut candidates) = mpsc::channel(64);
     let mut peer: Option<(ClientId, Arc<dyn PeerConnection>)> = None;
+    let mut candidates: Option<Candidates> = None;
     loop {
+        let candidate = async {
+            match &mut candidates {
+                Some(candidates) => candidates.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let event = tokio::select! {
             event = client.next() => event,
-            Some(candidate) = candidates.recv() => {
+            Some(candidate) = candidate => {
                 if let Some((target, _)) = &peer {
                     let content = Content::IceCandidate { candidate: Some(candidate) };
                     client.say(ToHub::Relay { target: *target, content }).await;
@@ -129,12 +140,9 @@ async fn watch(mut client: Client, way: Way, decodes: bool, shown: Arc<Shown>) {
                 client.say(ToHub::RequestStream { camera_id }).await;
             }
             FromHub::CameraAvailable { client_id, .. } => {
-                let connection = connect(&shown, decodes, candidates_in.clone()).await;
-                let direction = rtc::rtp_transceiver::RTCRtpTransceiverDirection::Recvonly;
-                let init =
-                    rtc::rtp_transceiver::RTCRtpTransceiverInit { direction, streams: vec![], send_encodings: vec![] };
-                let video = rtc::rtp_transceiver::rtp_sender::RtpCodecKind::Video;
-                connection.add_transceiver_from_kind(video, Some(init)).await.unwrap();
+                let (connection, found) = connect(&shown, decodes).await;
+                candidates = Some(found);
+                receive_only(&*connection).await;
                 let offer = connection.create_offer(None).await.unwrap();
                 connection.set_local_description(offer.clone()).await.unwrap();
                 let sdp = Description { kind: DescriptionKind::Offer, sdp: offer.sdp };
@@ -143,7 +151,8 @@ async fn watch(mut client: Client, way: Way, decodes: bool, shown: Arc<Shown>) {
             }
             FromHub::Relayed { sender, content } => match content {
                 Content::Offer { sdp } => {
-                    let connection = connect(&shown, decodes, candidates_in.clone()).await;
+                    let (connection, found) = connect(&shown, decodes).await;
+                    candidates = Some(found);
                     connection.set_remote_description(RTCSessionDescription::offer(sdp.sdp).unwrap()).await.unwrap();
                     let answer = connection.create_answer(None).await.unwrap();
                     connection.set_local_description(answer.clone()).await.unwrap();
@@ -174,7 +183,20 @@ async fn watch(mut client: Client, way: Way, decodes: bool, shown: Arc<Shown>) {
     }
 }
 
-async fn connect(shown: &Arc<Shown>, decodes: bool, candidates: mpsc::Sender<Candidate>) -> Arc<dyn PeerConnection> {
+/// Ways to reach a connection, as they are found.
+pub type Candidates = mpsc::Receiver<Candidate>;
+
+/// Says that it wants to see and shows nothing itself.
+pub async fn receive_only(connection: &dyn PeerConnection) {
+    let direction = rtc::rtp_transceiver::RTCRtpTransceiverDirection::Recvonly;
+    let init = rtc::rtp_transceiver::RTCRtpTransceiverInit { direction, streams: vec![], send_encodings: vec![] };
+    let video = rtc::rtp_transceiver::rtp_sender::RtpCodecKind::Video;
+    connection.add_transceiver_from_kind(video, Some(init)).await.unwrap();
+}
+
+/// A connection whose pictures are looked at.
+pub async fn connect(shown: &Arc<Shown>, decodes: bool) -> (Arc<dyn PeerConnection>, Candidates) {
+    let (candidates, found) = mpsc::channel(64);
     let mut engine = MediaEngine::default();
     engine.register_default_codecs().unwrap();
     let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
@@ -191,7 +213,7 @@ async fn connect(shown: &Arc<Shown>, decodes: bool, candidates: mpsc::Sender<Can
         .build()
         .await
         .unwrap();
-    Arc::new(connection)
+    (Arc::new(connection), found)
 }
 
 struct Handler {

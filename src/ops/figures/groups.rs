@@ -253,6 +253,8 @@ figures! {
         Gauge watching,
         /// 1 while this portal is in the hub's room as a camera.
         Gauge joined,
+        /// 1 while this portal is at the broker as a device.
+        Gauge at_broker,
         /// Guests who came: whose connection came up.
         Counter arrivals,
         /// Guests who left again, in whatever way.

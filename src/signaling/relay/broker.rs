@@ -107,7 +107,7 @@ pub fn start(options: &Options, prefix: &str, room: &str) -> Result<(Carrier, Jo
     let own = &topics.own.0;
     let standing = Standing {
         subscriptions: vec![topics.inbox(own), topics.presence("+")],
-        presence: Some(Presence { topic: topics.presence(own), here: HERE.into(), gone: Vec::new() }),
+        presence: Some(Presence { topic: topics.presence(own), here: Some(HERE.into()), gone: Vec::new() }),
     };
     let client = Client::start(options, standing)?;
     let (heard_in, heard) = mpsc::channel(QUEUE);
