@@ -24,7 +24,13 @@ pub struct Capture {
 impl Capture {
     /// Privacy: `true` releases the source at once (a camera's light goes out), `false` opens it again.
     pub fn set_private(&self, private: bool) {
-        self.control.change(|orders| orders.wanted.private = private);
+        self.control.change(|orders| {
+            // Privacy may be over again before the thread looks. Its era is then over all the same, and the source belongs to it.
+            if private && !orders.wanted.private {
+                orders.wanted.change += 1;
+            }
+            orders.wanted.private = private;
+        });
     }
 
     /// Closes the source and opens it again, whatever it waits for.
@@ -130,7 +136,7 @@ pub(super) struct Orders {
 pub(super) struct Wanted {
     pub stop: bool,
     pub private: bool,
-    /// Counts changes of the configuration and of the choice, and wishes to open it anew.
+    /// Counts changes of the configuration and of the choice, wishes to open it anew, and times at which privacy began.
     pub change: u64,
 }
 

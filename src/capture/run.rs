@@ -177,7 +177,6 @@ impl Run {
             match source.next_frame(&mut self.pool) {
                 Ok(frame) => {
                     last_whole = Instant::now();
-                    self.figures.pulse.capture.one();
                     let missed = gaps.missed(frame.captured.unwrap_or(last_whole));
                     self.figures.outgoing.capture_missed.add(missed);
                     let was_covered = self.covered;
@@ -248,6 +247,8 @@ impl Run {
             // Privacy began while it was on its way.
             return;
         }
+        // What nobody may see is no sign of life.
+        self.figures.pulse.capture.one();
         let mut frame = frame;
         self.covered = self.config.kind == Kind::Camera
             && self.control.blurs()
@@ -368,21 +369,18 @@ mod tests {
         self_view: Receiver<Arc<Frame>>,
         states: crossbeam_channel::Receiver<CameraState>,
         figures: Arc<Figures>,
+        era: Era,
     }
 
     fn begin(config: Config) -> Setup {
         let ((encode_out, encode), (self_view_out, self_view)) = (mailbox::mailbox(), mailbox::mailbox());
-        let outputs = Outputs {
-            encode: encode_out,
-            self_view: self_view_out,
-            tap: None,
-            waker: Waker::new(),
-            era: Era::default(),
-        };
+        let era = Era::default();
+        let outputs =
+            Outputs { encode: encode_out, self_view: self_view_out, tap: None, waker: Waker::new(), era: era.clone() };
         let ((state_out, states), figures) = (unbounded(), Arc::new(Figures::default()));
         let on_state = Box::new(move |state| drop(state_out.send(state)));
         let capture = start(config, "Here".into(), outputs, Arc::clone(&figures), on_state).unwrap();
-        Setup { capture, encode, self_view, states, figures }
+        Setup { capture, encode, self_view, states, figures, era }
     }
 
     const LONG: Duration = Duration::from_secs(5);
@@ -420,6 +418,22 @@ mod tests {
         // The mailboxes close, so the readers learn of the end.
         while setup.encode.take().is_some() {}
         assert!(setup.encode.wait(Duration::ZERO).is_err());
+    }
+
+    /// A key that bounces, or opening hours that a clock's jump crosses: the thread sees nothing of it but another era.
+    #[test]
+    fn privacy_that_is_over_at_once_ends_what_was_before_and_nothing_else() {
+        let setup = begin(Config { kind: Kind::Pattern, width: 320, height: 180, fps: 60, ..Config::default() });
+        for _ in 0..50 {
+            assert!(setup.encode.wait(LONG).unwrap().is_some());
+            for private in [true, false] {
+                setup.era.end();
+                setup.capture.set_private(private);
+            }
+            let now = setup.era.now();
+            while setup.encode.wait(LONG).unwrap().expect("pictures come again").era != now {}
+        }
+        assert!(setup.figures.outgoing.source_opens.get() > 50, "opened anew each time");
     }
 
     #[test]

@@ -203,7 +203,8 @@ mod tests {
         assert_eq!(with(|it| it.hub.clear()), Err("hub"));
         assert_eq!(with(|it| it.room.clear()), Err("room"));
         let at_broker = |it: &mut Config| {
-            (it.hub.clear(), it.room.clear());
+            it.hub.clear();
+            it.room.clear();
             it.broker = "mqtts://broker.example".into();
         };
         assert_eq!(with(at_broker), Ok(()));

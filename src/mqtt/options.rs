@@ -76,7 +76,9 @@ impl Address {
 }
 
 fn parse(url: &str) -> Result<(String, u16, bool), Error> {
-    let wrong = |problem: &str| Error::Url { url: url.into(), problem: problem.into() };
+    // What stands before an @ is a secret.
+    let shown = url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("…@{host}"));
+    let wrong = |problem: &str| Error::Url { url: shown.clone(), problem: problem.into() };
     let uri: Uri = url.parse().map_err(|_| wrong("it is no address"))?;
     let is_encrypted = match uri.scheme_str() {
         Some("mqtt") => false,
@@ -126,6 +128,8 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
+        let said = parse("mqtt://anna:hush@broker.example").unwrap_err().to_string();
+        assert!(said.contains("@broker.example") && !said.contains("hush"), "{said}");
         let options =
             Options { url: "mqtt://x".into(), username: "anna".into(), password: "hush".into(), ..Options::default() };
         assert!(!format!("{options:?}").contains("anna") && !format!("{options:?}").contains("hush"));

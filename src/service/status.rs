@@ -28,9 +28,12 @@ pub fn ask(machine: &Machine, record: Option<Record>, last_end: Option<String>) 
     let unit = match record.as_ref().filter(|record| record.is_installed()) {
         None => Err("nothing is installed".into()),
         Some(record) if !machine.is_this() => {
-            // A desktop's session starts it.
-            let starts = record.mode == Mode::Desktop || machine.is_enabled;
-            let will = if starts { "will start it" } else { "will not start it: `service install` was interrupted" };
+            let will = match program_is_gone(machine, record) {
+                Some(path) => format!("will not start it: {} is not in there", path.display()),
+                // A desktop's session starts it.
+                None if record.mode == Mode::Desktop || machine.is_enabled => "will start it".into(),
+                None => "will not start it: `service install` was interrupted".into(),
+            };
             Err(format!("these are another machine's files; that machine {will}"))
         }
         Some(_) if !machine.is_booted => Err("systemd does not run here".into()),
@@ -50,6 +53,12 @@ pub fn ask(machine: &Machine, record: Option<Record>, last_end: Option<String>) 
     Known { record, unit, last_end }
 }
 
+/// The program that was installed, if it is not in the image any more. Nobody knows over what a bare folder will be laid.
+fn program_is_gone<'a>(machine: &Machine, record: &'a Record) -> Option<&'a Path> {
+    let path = record.program.as_ref().map(|program| program.path.as_path()).filter(|_| !machine.is_bare)?;
+    (!machine.at(path).exists()).then_some(path)
+}
+
 fn properties(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.into(), value.into())).collect()
 }
@@ -61,7 +70,10 @@ impl Known {
         match record {
             _ if machine.is_this() => self.is_running(),
             None => false,
-            Some(record) => record.state == State::Done && (record.mode == Mode::Desktop || machine.is_enabled),
+            Some(record) => {
+                let starts = record.mode == Mode::Desktop || machine.is_enabled;
+                record.state == State::Done && starts && program_is_gone(machine, record).is_none()
+            }
         }
     }
 
@@ -158,6 +170,7 @@ pub fn next_steps(mode: Mode, user: &str, program: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Program;
     use super::*;
 
     fn known(show: &str) -> Known {
@@ -199,6 +212,22 @@ mod tests {
         let left = Record::new(Mode::Kiosk, "kim").taken_away(&machine);
         let text = ask(&machine, left, None).lines().join("\n");
         assert!(text.contains("service install") && text.contains(DATA) && text.contains("--purge"), "{text}");
+    }
+
+    #[test]
+    fn an_image_whose_program_is_gone_will_not_start_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine { root: folder.path().into(), is_enabled: true, ..Machine::default() };
+        let program = Path::new("/usr/bin/screen-portal");
+        std::fs::create_dir_all(machine.at("/usr/bin".as_ref())).unwrap();
+        std::fs::write(machine.at(program), "").unwrap();
+        let mut record = Record::new(Mode::Kiosk, "kim");
+        (record.program, record.state) = (Program::look(&machine, program), State::Done);
+        let words = || ask(&machine, Some(record.clone()), None).unit.unwrap_err();
+        assert!(words().contains("that machine will start it"));
+        std::fs::remove_file(machine.at(program)).unwrap();
+        assert!(words().contains("/usr/bin/screen-portal is not in there"), "{}", words());
+        assert!(!ask(&machine, Some(record.clone()), None).is_well(&machine));
     }
 
     #[test]

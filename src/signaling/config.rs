@@ -79,6 +79,11 @@ impl Config {
         {
             return Err(Invalid { key: "hub", problem: problem.to_string() });
         }
+        // Addresses are shown, logged and told to the far end.
+        if self.hub.contains(['?', '@', '#']) {
+            let problem = "has more than an address in it; what is secret belongs into hub_token".into();
+            return Err(Invalid { key: "hub", problem });
+        }
         if let Some(options) = self.broker_options()
             && let Err(problem) = options.check()
         {
@@ -163,6 +168,8 @@ mod tests {
             (config("", "far:70000"), "dial"),
             (config("", "ws://far:7413/"), "dial"),
             (hub("hub.example"), "hub"),
+            (hub("wss://user:secret@hub.example/"), "hub"),
+            (hub("wss://hub.example/?token=secret"), "hub"),
             (Config { broker: "broker.example".into(), ..config("", "") }, "broker"),
             (Config { broker_topic: "a/#".into(), ..Config::default() }, "broker_topic"),
             (Config { hub_token: "line\nbreak".into(), ..hub("ws://hub.example/") }, "hub"),

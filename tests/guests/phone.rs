@@ -4,6 +4,7 @@
 use crate::viewer::{Candidates, Shown, connect, receive_only};
 use screen_portal::mqtt::{Client, Event, Options, Publication, Standing};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -15,6 +16,8 @@ pub struct Phone {
     client: Client,
     pub shown: Arc<Shown>,
     connection: Option<(Arc<dyn PeerConnection>, Candidates)>,
+    /// Heard while something else was waited for.
+    kept: VecDeque<(Value, bool)>,
 }
 
 impl Phone {
@@ -23,7 +26,7 @@ impl Phone {
         let standing = Standing { subscriptions: vec!["/devices".into(), format!("/{name}")], presence: None };
         let mut client = Client::start(&options, standing).unwrap();
         assert_eq!(client.next().await, Some(Event::Connected));
-        Self { name, client, shown: Arc::default(), connection: None }
+        Self { name, client, shown: Arc::default(), connection: None, kept: VecDeque::new() }
     }
 
     pub async fn say(&self, topic: &str, kind: &str, data: Value) {
@@ -36,10 +39,15 @@ impl Phone {
     pub async fn next(&mut self, kind: &str) -> (Value, bool) {
         let heard = timeout(Duration::from_secs(20), async {
             loop {
-                let Some(Event::Message(message)) = self.client.next().await else { continue };
-                let value: Value = serde_json::from_slice(&message.payload).unwrap();
+                let (value, retained) = match self.kept.pop_front() {
+                    Some(kept) => kept,
+                    None => {
+                        let Some(Event::Message(message)) = self.client.next().await else { continue };
+                        (serde_json::from_slice(&message.payload).unwrap(), message.retained)
+                    }
+                };
                 if value["source"] != self.name && value["type"] == kind {
-                    return (value, message.retained);
+                    return (value, retained);
                 }
             }
         });
@@ -90,7 +98,7 @@ impl Phone {
                             };
                             connection.add_ice_candidate(init).await.unwrap();
                         }
-                        _ => {}
+                        _ => self.kept.push_back((value, message.retained)),
                     }
                 }
                 Some(it) = candidates.recv() => {
