@@ -53,7 +53,7 @@ pub fn take(folder: &Path) -> Result<Lock, Taken> {
     };
     match file.try_lock() {
         Ok(()) => {
-            note_pid(&file);
+            note_pid(&folder.join(FILE_NAME));
             Ok(Lock::Held(file))
         }
         Err(TryLockError::WouldBlock) => Err(Taken { folder: folder.into(), pid: pid(&file) }),
@@ -64,8 +64,7 @@ pub fn take(folder: &Path) -> Result<Lock, Taken> {
 
 /// Whether a portal runs with this data folder, for commands that act otherwise beside one. It is asked by taking the lock for a moment.
 pub fn is_taken(folder: &Path) -> bool {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(FILE_NAME));
+    let file = OpenOptions::new().read(true).custom_flags(FLAGS).open(folder.join(FILE_NAME));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -82,24 +81,25 @@ impl Lock {
     }
 }
 
+/// Neither through a link nor waiting for somebody, whatever is there.
+const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+
+/// For reading only: a file that somebody has open for writing keeps an operator from making the disk read-only.
 fn open(folder: &Path) -> io::Result<File> {
     let path = folder.join(FILE_NAME);
-    // Neither through a link nor waiting for somebody, whatever is there.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     // At the first start there is no folder yet; it will hold the identity too, so it is as closed as that wants it.
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    let opened = made.and_then(|()| {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder).and_then(|()| {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path)
+        options.append(true).create(true).mode(0o600).custom_flags(FLAGS).open(&path)
     });
     // A disk that has become read-only may have the file from before, and that is enough for a lock.
-    opened.or_else(|error| OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(|_| error))
+    OpenOptions::new().read(true).custom_flags(FLAGS).open(&path).map_err(|error| made.err().unwrap_or(error))
 }
 
 /// For the message of whoever comes second. On a disk that takes nothing it says less.
-fn note_pid(mut file: &File) {
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    if let Err(error) = written {
+fn note_pid(path: &Path) {
+    let file = OpenOptions::new().write(true).truncate(true).custom_flags(FLAGS).open(path);
+    if let Err(error) = file.and_then(|mut file| writeln!(file, "{}", std::process::id())) {
         tracing::debug!("{FILE_NAME} does not say who holds it: {error}");
     }
 }
