@@ -139,7 +139,7 @@ mod tests {
             let secrets = Secrets::of(&config);
             assert_eq!(secrets.remove(log), log);
             let configuration = secrets.configuration();
-            let of = |key: &str| configuration.lines().filter_map(|line| line.split_once(key)).next().unwrap().1;
+            let of = |key: &str| configuration.lines().find_map(|line| line.strip_prefix(key)).unwrap();
             for key in ["pin = ", "username = ", "credential = "] {
                 assert_eq!(of(key), "\"(removed)\"", "{configuration}");
             }
