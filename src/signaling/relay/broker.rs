@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// What is said of a portal that is there.
 const HERE: &[u8] = b"here";
@@ -22,6 +23,8 @@ const HERE: &[u8] = b"here";
 const MOST: usize = 64;
 /// Should somebody take our presence away, it is said again so often.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
+/// A broker that takes no message for so long gets none.
+const SAYING: Duration = Duration::from_millis(300);
 
 /// What stands in an inbox.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +128,7 @@ async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, m
             event = client.next() => event,
             say = said.recv() => match say {
                 Some(say) => {
-                    client.publish(letter(&topics, say)).await;
+                    publish(&client, letter(&topics, say)).await;
                     continue;
                 }
                 None => return client.close().await,
@@ -150,7 +153,7 @@ async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, m
                     if said_again.is_none_or(|at| now.saturating_duration_since(at) > SAY_AGAIN) {
                         said_again = Some(now);
                         let (topic, payload) = (topics.presence(&name.0), HERE.into());
-                        client.publish(Publication { topic, payload, retain: true }).await;
+                        publish(&client, Publication { topic, payload, retain: true }).await;
                     }
                     Ok(())
                 }
@@ -167,10 +170,17 @@ async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, m
         if told.is_err() {
             // Nobody listens; what is still to be said comes, and then the end.
             while let Some(say) = said.recv().await {
-                client.publish(letter(&topics, say)).await;
+                publish(&client, letter(&topics, say)).await;
             }
             return client.close().await;
         }
+    }
+}
+
+/// A client that waits for us to hear it takes nothing: then nothing is said, rather than that both wait for ever.
+async fn publish(client: &Client, publication: Publication) {
+    if timeout(SAYING, client.publish(publication)).await.is_err() {
+        tracing::debug!("a message was dropped: the broker takes none");
     }
 }
 

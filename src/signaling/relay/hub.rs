@@ -2,7 +2,7 @@
 
 use super::carrier::{Carrier, Heard, Peer, QUEUE, Say};
 use crate::hub::client::{Client, Error, Event, Options};
-use crate::hub::message::{Code, Content, FromHub, Join, Member, ToHub};
+use crate::hub::message::{ClientId, Code, Content, FromHub, Join, Member, ToHub};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 const DEVICE_TYPE: &str = "portal";
 /// A hub that has refused us is asked again so often: its operator may have made room.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// A hub that takes no message for so long gets none.
+const SAYING: Duration = Duration::from_millis(300);
 
 /// Enters a room of the hub, and again whenever it was lost. To be called inside a tokio runtime.
 ///
@@ -36,7 +38,7 @@ async fn carry(mut client: Client, join: Join, heard: mpsc::Sender<Heard>, mut s
                 Some(Say { to, text }) => {
                     // A name that is none is nobody's.
                     if let Ok(target) = to.name().parse() {
-                        client.say(ToHub::Relay { target, content: Content::Sealed { data: text } }).await;
+                        say_to(&client, target, text).await;
                     }
                     continue;
                 }
@@ -81,11 +83,19 @@ async fn carry(mut client: Client, join: Join, heard: mpsc::Sender<Heard>, mut s
             // Nobody listens; what is still to be said comes, and then the end.
             while let Some(Say { to, text }) = said.recv().await {
                 if let Ok(target) = to.name().parse() {
-                    client.say(ToHub::Relay { target, content: Content::Sealed { data: text } }).await;
+                    say_to(&client, target, text).await;
                 }
             }
             return client.close().await;
         }
+    }
+}
+
+/// A client that waits for us to hear it takes nothing: then nothing is said, rather than that both wait for ever.
+async fn say_to(client: &Client, target: ClientId, data: String) {
+    let said = client.say(ToHub::Relay { target, content: Content::Sealed { data } });
+    if tokio::time::timeout(SAYING, said).await.is_err() {
+        tracing::debug!("a message was dropped: the hub takes none");
     }
 }
 
