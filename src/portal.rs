@@ -44,7 +44,7 @@ use crate::codec::{decode, encode};
 use crate::config::{Invalid, Loaded};
 use crate::link::{self, Link};
 use crate::media::{Eras, Frame, PortalClock, Waker, mailbox};
-use crate::ops::{CameraState, Command, FarCamera, Figures, logging};
+use crate::ops::{CameraState, Command, FarCamera, Figures, Typed, logging};
 use crate::pairing::Identity;
 use crate::{display, signaling, web};
 use attendance::Needs;
@@ -172,6 +172,8 @@ struct Portal {
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "read by the window"))]
     live: watch::Receiver<display::Live>,
     orders: Sender<Order>,
+    /// To whoever tries them, while the portal is not paired.
+    codes: mpsc::Sender<Typed>,
     /// What the watchdog may ask of the window.
     #[cfg_attr(not(feature = "kiosk"), expect(dead_code, reason = "there is no window"))]
     remedies: display::Remedies,
@@ -310,9 +312,10 @@ impl Portal {
         runtime.spawn(service::tell(Arc::clone(&figures), board.subscribe()));
         runtime.spawn(tick(Arc::clone(&figures)));
         let (orders, to_keep) = bounded(COMMAND_QUEUE);
+        let (codes, entered) = mpsc::channel(1);
         if far_end.is_none() {
             let (figures, board) = (Arc::clone(&figures), Arc::clone(&board));
-            runtime.spawn(pairing::wait(config.clone(), identity.clone(), figures, board, orders.clone()));
+            runtime.spawn(pairing::wait(config.clone(), identity.clone(), figures, board, orders.clone(), entered));
         }
         runtime.spawn(pairing::confirm(loaded.clone(), Arc::clone(&board)));
         signals.reload(orders.clone());
@@ -385,6 +388,7 @@ impl Portal {
             guests,
             live,
             orders,
+            codes,
             remedies,
         };
         portal.carry_out(to_do, quit.clone())?;
@@ -394,7 +398,7 @@ impl Portal {
     /// The thread that does what a person at the kiosk asks for. It ends with the last sender of commands.
     fn carry_out(&self, to_do: Receiver<Command>, quit: Quit) -> std::io::Result<()> {
         let (link, shutter, orders) = (self.link.clone(), Arc::clone(&self.shutter), self.orders.clone());
-        let (dial, figures) = (self.dial.clone(), Arc::clone(&self.figures));
+        let (dial, figures, codes) = (self.dial.clone(), Arc::clone(&self.figures), self.codes.clone());
         std::thread::Builder::new().name("commands".into()).spawn(move || {
             loop {
                 figures.pulse.commands.one();
@@ -422,6 +426,7 @@ impl Portal {
                     Command::NextCamera => drop(orders.try_send(Order::NextCamera)),
                     Command::OpenSettings => drop(orders.try_send(Order::OpenSettings)),
                     Command::TestNetwork => drop(orders.try_send(Order::TestNetwork)),
+                    Command::Pair(code) => drop(codes.try_send(code)),
                     Command::Quit => quit.now(Ended::Asked("a key")),
                 }
             }

@@ -1,13 +1,14 @@
 //! `screen-portal pair`, `unpair`: two portals come to know each other, or forget each other, from the command line.
 
-use super::{Exit, Failure, discover};
+use super::{Exit, Failure};
 use crate::config::{Config, Loaded, Sources, paired};
 use crate::ops::{Figures, alone, say};
 use crate::pairing::attempts::Showing;
 use crate::pairing::{Code, Fingerprint, Identity, Paired};
 use crate::portal::discovery::announce;
+use crate::portal::pairing::enter::{self, Entry, Whereabouts};
 use crate::portal::pairing::{code_shown_here, own, store};
-use crate::signaling::pair::{self, Host, Listening};
+use crate::signaling::pair::{Host, Listening, Turn};
 use clap::Args;
 use serde_json::json;
 use std::os::unix::fs::MetadataExt;
@@ -22,11 +23,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A portal that runs here shows a code within this time, if it does at all. It may have just been started.
 const SHOWN_WITHIN: Duration = Duration::from_secs(15);
-
-/// How long somebody who shows a code is looked for in the local network.
-const FIND: Duration = Duration::from_secs(5);
-/// The same where he may as well be at a hub or a broker.
-const FIND_FIRST: Duration = Duration::from_secs(2);
 
 /// `screen-portal pair`.
 #[derive(Clone, Debug, Args)]
@@ -90,39 +86,12 @@ fn end(runtime: Runtime) {
 /// The other end shows the code.
 async fn enter(pair: &Pair, code: &str, config: &Config, identity: &Identity) -> Result<(), Failure> {
     let code: Code = code.parse().map_err(|error: crate::pairing::NotACode| (Exit::Usage, error.to_string()))?;
-    let address = match &pair.address {
-        Some(address) => Some(address.clone()),
-        None if config.signaling.has_relays() => find(identity, FIND_FIRST).await.ok(),
-        None => Some(find(identity, FIND).await?),
-    };
-    let listening = config.signaling.listen_address().and_then(|listen| listen.parse().ok());
-    let own = own(config, identity, listening.filter(|it: &std::net::SocketAddr| it.port() > 0));
-    let store = store(&config.data.folder, address.clone());
-    let far = match address {
-        Some(address) => {
-            pair::dial(&address, &code, own, &*store).await.map_err(|error| failed(format!("{address}: {error}")))?
-        }
-        None => {
-            let figures = Arc::new(Figures::default());
-            pair::dial_through(&config.signaling, &code, own, &*store, &figures).await.map_err(failed)?
-        }
-    };
+    let whereabouts = pair.address.clone().map_or(Whereabouts::Unknown, Whereabouts::At);
+    let (figures, turn) = (Arc::new(Figures::default()), Turn::default());
+    let entry = Entry { config, identity, figures: &figures, turn: &turn };
+    let far = enter::enter(&code, whereabouts, &entry, &|_| {}).await.map_err(failed)?;
     tell_paired(pair.json, &far);
     Ok(())
-}
-
-/// Who waits in this network, if it is one. A code is not tried on several: each would have a guess.
-async fn find(identity: &Identity, time: Duration) -> Result<String, Failure> {
-    let found = discover::look(identity, time, |neighbour| neighbour.waits).await?;
-    let waiting: Vec<_> = found.iter().filter(|neighbour| neighbour.waits).collect();
-    match waiting[..] {
-        [one] => one.addresses.first().map(ToString::to_string).ok_or_else(|| failed("it has no address")),
-        [] => Err(failed("no portal in this network shows a code: say --address HOST:PORT")),
-        [..] => {
-            let list: Vec<_> = waiting.iter().map(ToString::to_string).collect();
-            Err(failed(format!("several portals show a code: say which one by --address\n  {}", list.join("\n  "))))
-        }
-    }
 }
 
 /// The code is shown here: by this command, or by the portal that runs here.
@@ -152,6 +121,7 @@ async fn show(pair: &Pair, loaded: &Loaded, identity: &Identity) -> Result<(), F
         figures: Arc::new(Figures::default()),
         showing,
         signaling: config.signaling.clone(),
+        turn: Turn::default(),
     };
     let (json, site) = (pair.json, config.site.name.clone());
     let words = tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 use super::canvas::CanvasPlugin;
 use super::gpu::Gpu;
+use super::invitation::InvitationPlugin;
 use super::keys::{Commands, KeysPlugin};
 use super::loss::{Failure, LossPlugin};
 use super::overlays::{Overlays, OverlaysPlugin};
@@ -175,6 +176,7 @@ pub(super) fn assemble(
             CanvasPlugin { rotation: config.rotation() },
             OverlaysPlugin { view, figures: figures.clone(), live, overlays },
             SlatesPlugin { worded: config.overlays },
+            InvitationPlugin,
             KeysPlugin,
             StagePlugin::new(feed, config),
             LossPlugin { figures: figures.clone(), failure, remedies },

@@ -1,6 +1,7 @@
 //! The keys of a kiosk, and what each asks for.
 
 use super::controls::Controls;
+use super::entry::Entry;
 use super::overlays::{Followed, Overlays, Shown};
 use super::page::{Outcome, Page, Press};
 use super::window::Fullscreen;
@@ -31,14 +32,16 @@ pub enum Action {
     Settings,
     /// Show or hide the keys.
     Help,
-    /// Hide figures, keys and settings.
+    /// Enter another portal's code, while this one is not paired.
+    EnterCode,
+    /// Hide figures, keys, settings and the entry of a code.
     CloseOverlays,
     /// End the program.
     Quit,
 }
 
 /// Keys and what they do, for the help overlay and the manual.
-pub const KEYS: [(&str, &str); 9] = [
+pub const KEYS: [(&str, &str); 10] = [
     ("R", "Connect again now"),
     ("F", "Fullscreen or window"),
     ("V", "Own picture on or off"),
@@ -46,6 +49,7 @@ pub const KEYS: [(&str, &str); 9] = [
     ("I", "Figures on or off"),
     ("P", "Privacy: camera and picture off"),
     ("S", "Settings"),
+    ("Enter", "Type the other one’s pairing code"),
     ("?", "These keys"),
     ("Ctrl + Q", "Quit"),
 ];
@@ -56,6 +60,7 @@ pub fn action(key: &Key, control: bool) -> Option<Action> {
         return match key {
             Key::F1 => Some(Action::Help),
             Key::Escape => Some(Action::CloseOverlays),
+            Key::Enter => Some(Action::EnterCode),
             _ => None,
         };
     };
@@ -104,6 +109,8 @@ pub struct Operator {
     pub lock: Lock,
     /// Where somebody is on the settings page.
     pub page: Page,
+    /// Where somebody is with another portal's code.
+    pub entry: Entry,
     /// Whether the PIN that was entered last was wrong.
     pub was_wrong: bool,
     /// What is done when the PIN is right.
@@ -153,13 +160,17 @@ pub(super) fn listen(
     if live.is_changed() {
         operator.lock.set_pin(live.0.operator.pin.clone());
     }
-    // Whoever was on the page has gone, or the PIN is another one.
-    if overlays.settings() && operator.lock.is_closed(now) {
+    let unpaired = shown.0.slate == Slate::NotPaired;
+    // Whoever was on the page has gone, or the PIN is another one; or there is nothing to enter a code for any more.
+    if ((overlays.settings() || overlays.entry()) && operator.lock.is_closed(now)) || (overlays.entry() && !unpaired) {
         overlays.close();
     }
     // However the page was put away: what was half written goes with it.
     if !overlays.settings() && operator.page.is_writing() {
         operator.page = Page::default();
+    }
+    if !overlays.entry() && operator.entry != Entry::default() {
+        operator.entry = Entry::default();
     }
     for input in keys.read() {
         let operator = &mut *operator;
@@ -179,19 +190,24 @@ pub(super) fn listen(
             }
             continue;
         }
-        let (asking, writing) = (operator.lock.is_asking(now), overlays.settings() && operator.page.is_writing());
+        let writing = overlays.entry() || (overlays.settings() && operator.page.is_writing());
+        let asking = operator.lock.is_asking(now);
         if !asking && !writing && !is_digit(&input.logical_key) {
             tracing::debug!(key = name, "key");
         }
         let action = action(&input.logical_key, control);
-        // Free wherever somebody is on the screen, unless it is a letter of a name.
+        // Free wherever somebody is on the screen, unless it is a letter of a name or a code.
         let is_privacy = action == Some(Action::Privacy) && is_free(Action::Privacy, shown.0.slate) && !writing;
-        if overlays.settings() && !is_privacy {
+        if (overlays.settings() || overlays.entry()) && !is_privacy {
             let press = press(&input.logical_key, control).filter(|press| !input.repeat || press.goes_on());
             let Some(press) = press else { continue };
             // Whoever is on the page is there: another minute.
             operator.lock.is_open(now);
-            match operator.page.press(press, &live.0) {
+            let outcome = match overlays.entry() {
+                true => operator.entry.press(press, &shown.0.entered),
+                false => operator.page.press(press, &live.0),
+            };
+            match outcome {
                 Outcome::Close => overlays.close(),
                 Outcome::Do(command) => commands.send(command),
                 Outcome::Stay => {}
@@ -206,7 +222,8 @@ pub(super) fn listen(
             operator.enter(&input.logical_key, now, &mut asked);
             continue;
         }
-        let Some(action) = action else { continue };
+        // On other slates, and over a picture, Enter means nothing: nobody is asked for the PIN for it.
+        let Some(action) = action.filter(|action| unpaired || *action != Action::EnterCode) else { continue };
         if live.0.operator.hold && action != Action::CloseOverlays {
             operator.held = Some((input.key_code, action, now));
         } else {
@@ -320,6 +337,7 @@ fn act(
                 commands.send(ops::Command::OpenSettings);
             }
             Action::Help => overlays.toggle_help(),
+            Action::EnterCode => overlays.open_entry(),
             Action::CloseOverlays => overlays.close(),
             Action::Quit => {
                 commands.send(ops::Command::Quit);

@@ -16,7 +16,8 @@
 //! | [`reduce`], [`direct`] | what is done on the processor where there is no GPU |
 //! | [`canvas`] | where Bevy's UI paints words and figures, only when they change |
 //! | [`slates`], [`overlays`], [`keys`] | words, figures, keys |
-//! | [`page`], [`live`](Live) | the settings page as a model; what the display follows while it runs |
+//! | [`invitation`], [`qr`] | the slate of a portal that is not paired: its code in words and as a QR code |
+//! | [`page`], [`entry`], [`live`](Live) | the settings page and the entry of a code as models; what the display follows while it runs |
 //! | [`wear`], `brightness` | what spares the screen: less light by the clock, words that fade, a slow drift: pure |
 //! | [`power`] | the monitor's standby |
 //! | [`loss`] | a graphics device that fails |
@@ -38,9 +39,13 @@ mod controls;
 #[cfg(feature = "kiosk")]
 pub mod direct;
 #[cfg(feature = "kiosk")]
+pub mod entry;
+#[cfg(feature = "kiosk")]
 pub mod fit;
 #[cfg(feature = "kiosk")]
 pub mod gpu;
+#[cfg(feature = "kiosk")]
+pub mod invitation;
 #[cfg(feature = "kiosk")]
 pub mod keys;
 #[cfg(feature = "kiosk")]
@@ -55,6 +60,8 @@ pub mod painter;
 pub mod planes;
 #[cfg(feature = "kiosk")]
 pub mod privacy;
+#[cfg(feature = "kiosk")]
+pub mod qr;
 #[cfg(feature = "kiosk")]
 pub mod reduce;
 #[cfg(feature = "kiosk")]

@@ -8,14 +8,15 @@ use super::keys::Operator;
 use super::layout_tests::Layout;
 use super::loss::Failure;
 use super::overlays::Overlays;
+use super::page::Press;
 use super::server::Found;
 use super::window_tests::{ALONE, XServer};
 use super::witness::{Alarm, Outputs};
-use super::{Config, Inputs, Live, Remedies};
+use super::{Config, Inputs, Live, Remedies, qr};
 use crate::capture::lens::Veil;
 use crate::demo::{Picture, Region};
 use crate::media::{Exhausted, Format, Frame, Pool, Size, Waker, mailbox};
-use crate::ops::{CameraState, FarCamera, Figures, Invitation, LinkState, Slate, View};
+use crate::ops::{CameraState, EnteredCode, FarCamera, Figures, Invitation, LinkState, Slate, View};
 use bevy::prelude::*;
 use std::path::Path;
 use std::process::Command;
@@ -76,6 +77,8 @@ enum Panel {
     Settings,
     Network,
     Pin,
+    /// The entry of a code, with these keys pressed; Enter is a line feed.
+    Entry(&'static str),
 }
 
 struct Scene {
@@ -84,6 +87,18 @@ struct Scene {
     panel: Panel,
     /// The far end's picture and our own, where there is no slate.
     pictures: Option<[Arc<Frame>; 2]>,
+    rotate_deg: u16,
+}
+
+impl Scene {
+    fn new(name: &str, view: View, panel: Panel) -> Self {
+        Self { name: name.to_owned(), view, panel, pictures: None, rotate_deg: 0 }
+    }
+
+    /// What its QR code says.
+    fn command(&self) -> Option<&str> {
+        super::invitation::command(&self.view).filter(|_| self.panel == Panel::None)
+    }
 }
 
 /// A landscape, as it is and as it is sent while the lens is covered.
@@ -119,7 +134,7 @@ fn notices(view: impl Fn(Slate) -> View) -> Vec<Scene> {
         let ours = if matches!(camera, CameraState::Covered { .. }) { &blurred } else { &open };
         let view = View { camera, far_camera, far_site: Some(far_site.into()), ..view(Slate::Hidden) };
         let pictures = Some([theirs.clone(), ours.clone()]);
-        Scene { name: name.to_owned(), view, panel: Panel::None, pictures }
+        Scene { pictures, ..Scene::new(name, view, Panel::None) }
     })
     .collect()
 }
@@ -135,34 +150,60 @@ fn scenes() -> Vec<Scene> {
         ..View::default()
     };
     let slates = Slate::ALL.into_iter().filter(|slate| *slate != Slate::Hidden);
-    let mut scenes: Vec<Scene> = slates
-        .map(|slate| Scene {
-            name: format!("{slate:?}").to_lowercase(),
-            view: view(slate),
-            panel: Panel::None,
-            pictures: None,
-        })
-        .collect();
+    let mut scenes: Vec<Scene> =
+        slates.map(|slate| Scene::new(&format!("{slate:?}").to_lowercase(), view(slate), Panel::None)).collect();
     let not_paired = |invitation| View { invitation: Some(invitation), ..view(Slate::NotPaired) };
-    for (name, view) in [
-        ("notpaired-code", not_paired(Invitation::Code("47-harbor-orbit".into()))),
-        ("notpaired-paused", not_paired(Invitation::Paused)),
-        ("paired", View { confirmation: Some("anchor lake ribbon".into()), ..view(Slate::Connecting) }),
-    ] {
-        scenes.push(Scene { name: name.to_owned(), view, panel: Panel::None, pictures: None });
-    }
+    let confirmed = View { confirmation: Some("anchor lake ribbon".into()), ..view(Slate::Connecting) };
+    scenes.push(Scene::new("paired", confirmed, Panel::None));
     scenes.extend(notices(view));
     for panel in [Panel::Help, Panel::Info, Panel::Settings, Panel::Network, Panel::Pin] {
         for (private, slate) in [("", Slate::Paused), (PRIVATE, Slate::Private)] {
-            scenes.push(Scene {
-                name: format!("{panel:?}{private}").to_lowercase(),
-                view: view(slate),
-                panel,
-                pictures: None,
-            });
+            scenes.push(Scene::new(&format!("{panel:?}{private}").to_lowercase(), view(slate), panel));
         }
     }
+    scenes.push(Scene::new("notpaired-paused", not_paired(Invitation::Paused), Panel::None));
+    scenes.extend(pairing(not_paired));
     scenes
+}
+
+/// The slate of a portal that waits to be paired, and the entry of another one's code.
+fn pairing(not_paired: impl Fn(Invitation) -> View) -> Vec<Scene> {
+    let shows = |code: &str, address: &str| {
+        let command = format!("screen-portal pair {code} --address {address}:7413");
+        not_paired(Invitation::Code { code: code.into(), command })
+    };
+    let usual = View { waiting: vec!["Hilltop".into()], ..shows("47-harbor-orbit", "192.168.178.21") };
+    let names = ["Hilltop", "The community centre on the hill above the harbour", "Oslo", "", "Bergen", "Vardø"];
+    let crowd = View {
+        waiting: names.map(String::from).to_vec(),
+        // The widest words that there are.
+        ..shows("99-mushroom-umbrella", "[2001:db8:1111:2222:3333:4444:5555:6666]")
+    };
+    let upright = |scene: Scene| Scene { name: format!("{}-upright", scene.name), rotate_deg: 90, ..scene };
+    let code = || Scene::new("notpaired-code", usual.clone(), Panel::None);
+    let crowded = || Scene::new("notpaired-crowd", crowd.clone(), Panel::None);
+    let entry = |name, keys, entered| Scene::new(name, View { entered, ..usual.clone() }, Panel::Entry(keys));
+    let refused = || {
+        let words = "No portal in this network shows a code; is the other one on, and in this network? Elsewhere it is found by \
+             `screen-portal pair CODE --address HOST:PORT`, or by a hub ([signaling] hub)";
+        EnteredCode::Refused(words.into())
+    };
+    let again = EnteredCode::Refused(
+        "192.168.178.20:7413: the code is not the one that is shown there; a new one is shown now, enter that".into(),
+    );
+    let tried = EnteredCode::Tried("Pairing with the portal at 192.168.178.20:7413 …".into());
+    vec![
+        code(),
+        crowded(),
+        entry("entry-word", "47harb", EnteredCode::None),
+        entry("entry-mistake", "47 harbor obrit", EnteredCode::None),
+        entry("entry-tried", "99 mushroom umbrella", tried),
+        entry("entry-wrong-code", "47 harbor orbit\n", again),
+        entry("entry-nobody", "62 latin zebra\n", refused()),
+        upright(code()),
+        upright(crowded()),
+        upright(entry("entry-longest", "99 mushroom umbrella\n", refused())),
+    ]
 }
 
 /// The end of a scene's name where privacy is on behind a panel.
@@ -243,12 +284,14 @@ fn exhibit(
     }
     let Some(since) = gallery.since else {
         gallery.view.send_replace(scene.view.clone());
-        gallery.live.send_replace(if scene.name.ends_with(PRIVATE) { crowded() } else { plain() });
+        let mut live = if scene.name.ends_with(PRIVATE) { crowded() } else { plain() };
+        live.config.rotate_deg = scene.rotate_deg;
+        gallery.live.send_replace(live);
         gallery.waker.wake();
         overlays.close();
         operator.lock.cancel();
-        operator.page = Default::default();
-        if matches!(scene.panel, Panel::Settings | Panel::Network) {
+        (operator.page, operator.entry) = Default::default();
+        if matches!(scene.panel, Panel::Settings | Panel::Network | Panel::Entry(_)) {
             // The page closes by itself with the lock.
             for digit in PIN.bytes() {
                 operator.lock.digit(digit - b'0', Instant::now());
@@ -264,10 +307,17 @@ fn exhibit(
                 overlays.open_settings();
                 let live = Live::default();
                 for _ in 0..5 {
-                    operator.page.press(super::page::Press::Down, &live);
+                    operator.page.press(Press::Down, &live);
                 }
             }
             Panel::Pin => operator.lock.ask(Instant::now()),
+            Panel::Entry(keys) => {
+                overlays.open_entry();
+                for key in keys.chars() {
+                    let press = if key == '\n' { Press::Enter } else { Press::Text(key) };
+                    operator.entry.press(press, &EnteredCode::None);
+                }
+            }
         }
         gallery.since = Some(Instant::now());
         return;
@@ -277,7 +327,8 @@ fn exhibit(
         let region = Region { x: 0, y: 0, width, height };
         // Over a picture alone there are no words.
         let worded = scene.pictures.is_none();
-        let misfits = layout.misfits(Vec2::new(width as f32, height as f32)).into_iter().filter(|_| worded);
+        let (across, down) = if scene.rotate_deg == 90 { (height, width) } else { (width, height) };
+        let misfits = layout.misfits(Vec2::new(across as f32, down as f32)).into_iter().filter(|_| worded);
         gallery.misfits.extend(misfits.map(|misfit| format!("{}: {misfit}", scene.name)));
         gallery.pictures.push(Picture::of_screen(&display, region).unwrap());
         gallery.now += 1;
@@ -286,8 +337,9 @@ fn exhibit(
 }
 
 /// Writes what was taken, and looks at it as far as a program can.
-fn judge(names: &[String], pictures: &[Picture]) {
+fn judge(scenes: &[Scene], pictures: &[Picture]) {
     let (width, height) = window();
+    let names: Vec<&str> = scenes.iter().map(|scene| scene.name.as_str()).collect();
     let folder = &Path::new("target/slates").join(format!("{width}x{height}"));
     std::fs::create_dir_all(folder).unwrap();
     let small: Vec<Picture> = pictures.iter().map(|picture| picture.scaled(FAR)).collect();
@@ -297,12 +349,22 @@ fn judge(names: &[String], pictures: &[Picture]) {
     }
     let sheet = Picture::sheet(&small, 3).unwrap();
     sheet.save(&folder.join("all.png")).unwrap();
+    for ((scene, large), small) in scenes.iter().zip(pictures).zip(&small) {
+        let Some(command) = scene.command() else { continue };
+        let read = |width: u32, height: u32, luma: Vec<u8>| qr::read(width as usize, height as usize, &luma);
+        assert_eq!(read(width, height, large.luma().collect()), [command], "{}", scene.name);
+        let faded = large.luma().map(|luma| (f32::from(luma) * 0.45) as u8).collect();
+        assert_eq!(read(width, height, faded), [command], "{}, faded", scene.name);
+        let far = read(FAR, FAR * height / width, small.luma().collect());
+        let far = if far == [command] { "read" } else { "not read" };
+        println!("{}: its QR code as wide as {FAR} pixels: {far}", scene.name);
+    }
     for (name, small) in names.iter().zip(&small) {
         let bright = small.luma().filter(|luma| *luma > 170).count() as f64 / small.luma().count() as f64;
         println!("{name}: {:.2} % bright", 100.0 * bright);
         // Words that are lost in the distance leave nothing bright; a wall of light is no calm picture.
         // The figures are for who stands in front of them.
-        let least = if name == "info" { 0.0 } else { 0.002 };
+        let least = if *name == "info" { 0.0 } else { 0.002 };
         // Over a picture there is the picture's own light.
         let most = if name.starts_with("covered") || name.starts_with("missing") { 0.5 } else { 0.10 };
         assert!((least..most).contains(&bright), "{name}: {bright}");
@@ -318,9 +380,9 @@ fn judge(names: &[String], pictures: &[Picture]) {
         let lit = |(n, luma): &(usize, u8)| *luma > 150 && (100..200).contains(&(n % FAR as usize));
         picture.luma().enumerate().take(16 * FAR as usize).filter(lit).count()
     };
-    let named = |name: &str| &small[names.iter().position(|other| other == name).unwrap()];
+    let named = |name: &str| &small[names.iter().position(|other| *other == name).unwrap()];
     assert!(rests(named("paused"), 12..22) > 0 && rests(named("paused"), 160..290) > 0, "the words are there");
-    for panel in ["help", "settings", "network", "pin"] {
+    for panel in ["help", "settings", "network", "pin", "entry-word", "entry-wrong-code"] {
         assert_eq!(rests(named(panel), 12..22), 0, "{panel}");
     }
     for panel in ["help", "info", "settings", "network", "pin"] {
@@ -341,7 +403,6 @@ fn inside_a_window() {
     let (remote_in, remote) = mailbox::mailbox();
     let (own_in, self_view) = mailbox::mailbox();
     let scenes = scenes();
-    let names: Vec<String> = scenes.iter().map(|scene| scene.name.clone()).collect();
     let (view_in, view) = tokio::sync::watch::channel(View::default());
     let (commands, _orders) = crossbeam_channel::bounded(4);
     let (live_in, live) = tokio::sync::watch::channel(plain());
@@ -365,8 +426,8 @@ fn inside_a_window() {
     let found = Found::connect().unwrap();
     let mut app = assemble(Config::default(), inputs, found.server, Outputs::default(), gpu, failure.clone());
     drop(found);
-    let pictures = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let taken = pictures.clone();
+    let shown = Arc::new(std::sync::Mutex::new((Vec::new(), Vec::new())));
+    let taken = shown.clone();
     let all = Arc::new(AtomicBool::new(false));
     let done = all.clone();
     let (remote, own) = (remote_in, own_in);
@@ -384,15 +445,17 @@ fn inside_a_window() {
         pictures: Vec::new(),
         misfits: Vec::new(),
     };
-    app.insert_resource(gallery).add_systems(Update, exhibit).add_systems(Last, move |gallery: Res<Gallery>| {
+    app.insert_resource(gallery).add_systems(Update, exhibit).add_systems(Last, move |mut gallery: ResMut<Gallery>| {
         if gallery.now == gallery.scenes.len() && !done.swap(true, Relaxed) {
-            taken.lock().unwrap().clone_from(&gallery.pictures);
+            let gallery = &mut *gallery;
+            *taken.lock().unwrap() = (std::mem::take(&mut gallery.scenes), std::mem::take(&mut gallery.pictures));
             found.lock().unwrap().clone_from(&gallery.misfits);
         }
     });
     assert_eq!((app.run(), failure.take()), (AppExit::Success, None));
     assert!(all.load(Relaxed));
-    judge(&names, &pictures.lock().unwrap());
+    let (scenes, pictures) = &*shown.lock().unwrap();
+    judge(scenes, pictures);
     let misfits = misfits.lock().unwrap();
     assert!(misfits.is_empty(), "{}", misfits.join("\n"));
 }

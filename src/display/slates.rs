@@ -1,10 +1,12 @@
 //! Slates: what is seen instead of the far end, legible and calm from across a street.
 
 use super::canvas::{Block, Canvas};
+use super::fit::Extent;
+use super::invitation;
 use super::overlays::{Followed, Fonts, Overlays, Shown};
 use super::painter::Backdrop;
 use crate::operator;
-use crate::ops::{Invitation, Slate, View};
+use crate::ops::{EnteredCode, Invitation, Slate, View};
 use bevy::prelude::*;
 use bevy::text::FontSize;
 use bevy::winit::WinitSettings;
@@ -29,18 +31,20 @@ pub fn words(view: &View, operator: &operator::Config) -> Option<Words> {
             let title = far.map_or_else(|| "Connecting".to_owned(), |far| format!("Connecting to {far}"));
             (title, "The picture appears by itself.".to_owned())
         }
-        Slate::NotPaired => match &view.invitation {
-            Some(Invitation::Code(code)) => (
-                code.clone(),
-                format!(
-                    "Not paired yet. At the other portal: screen-portal pair {code}. This code counts once, for ten minutes."
-                ),
-            ),
-            Some(Invitation::Paused) => (
+        Slate::NotPaired => match (&view.invitation, &view.entered) {
+            (_, EnteredCode::Paired(words)) => ("Paired".to_owned(), format!("Both screens say: {words}")),
+            (Some(Invitation::Code { code, .. }), _) => {
+                let press = if operator.hold { "hold" } else { "press" };
+                let text = format!(
+                    "Not paired yet. At the other portal press Enter and type this code. Or {press} Enter here and type the code shown there."
+                );
+                (code.clone(), text)
+            }
+            (Some(Invitation::Paused), _) => (
                 "Not paired yet".to_owned(),
                 "Too many wrong codes were tried. A new one appears here within the hour.".to_owned(),
             ),
-            None => (
+            (None, _) => (
                 "Not paired yet".to_owned(),
                 "Run “screen-portal pair” here, and enter the code at the other portal.".to_owned(),
             ),
@@ -111,12 +115,18 @@ pub struct SlatesPlugin {
     pub worded: bool,
 }
 
-#[derive(Component)]
-struct Root;
-#[derive(Component)]
-struct Title;
-#[derive(Component)]
-struct Line;
+/// A part of the slate that changes with what is said.
+#[derive(Component, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of it.
+    Root,
+    /// The words below each other.
+    Column,
+    Title,
+    Line,
+    /// Who else waits to be paired.
+    Others,
+}
 /// The name of this place.
 #[derive(Component)]
 struct Place;
@@ -169,7 +179,12 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
             ..default()
         },
         Block,
-        children![(Title, text(&fonts.semi_bold, TITLE, BRIGHT)), (Line, text(&fonts.medium, LINE, SOFT))],
+        Part::Column,
+        children![
+            (Part::Title, text(&fonts.semi_bold, TITLE, BRIGHT)),
+            (Part::Line, text(&fonts.medium, LINE, SOFT)),
+            (Part::Others, text(&fonts.medium, invitation::LINE, FAINT)),
+        ],
     );
     let root = Node {
         display: Display::None,
@@ -180,38 +195,80 @@ fn spawn(mut commands: Commands, fonts: Res<Fonts>) {
         align_items: AlignItems::Center,
         ..default()
     };
-    let root = commands.spawn((Root, root)).id();
+    let root = commands.spawn((Part::Root, root)).id();
     let place = commands.spawn(place).insert(Place).id();
     let words = commands.spawn(words).id();
-    commands.entity(root).add_children(&[place, words]);
+    let code = commands.spawn(invitation::place()).id();
+    commands.entity(root).add_children(&[place, words, code]);
+}
+
+/// What is said, and the canvas that it is laid out for where there is a code beside it.
+#[derive(Clone, Debug, PartialEq)]
+struct Said {
+    words: Words,
+    others: String,
+    beside: Option<Extent>,
 }
 
 fn follow(
     (shown, live, overlays): (Res<Shown>, Res<Followed>, Res<Overlays>),
     mut canvas: ResMut<Canvas>,
-    mut roots: Query<&mut Node, With<Root>>,
-    mut titles: Query<&mut Text, (With<Title>, Without<Line>)>,
-    mut lines: Query<&mut Text, (With<Line>, Without<Title>)>,
-    mut said: Local<Option<Words>>,
+    mut nodes: Query<(&Part, &mut Node)>,
+    mut texts: Query<(&Part, &mut Text, &mut TextFont)>,
+    mut said: Local<Option<Said>>,
 ) {
-    if !shown.is_changed() && !live.is_changed() && !overlays.is_changed() {
+    let beside = invitation::command(&shown.0).map(|_| canvas.size());
+    let resized = said.as_ref().is_some_and(|said| said.beside != beside);
+    if !shown.is_changed() && !live.is_changed() && !overlays.is_changed() && !resized {
         return;
     }
-    let now = words(&shown.0, &live.0.operator).filter(|_| !overlays.any());
+    let now = words(&shown.0, &live.0.operator).filter(|_| !overlays.any()).map(|words| {
+        let others = beside.and_then(|_| invitation::others(&shown.0)).unwrap_or_default();
+        Said { words, others, beside }
+    });
     if *said == now {
         return;
     }
-    let (Ok(mut root), Ok(mut title), Ok(mut line)) = (roots.single_mut(), titles.single_mut(), lines.single_mut())
-    else {
-        return;
-    };
-    root.display = if now.is_some() { Display::Flex } else { Display::None };
-    if let Some(words) = &now {
-        title.0.clone_from(&words.title);
-        line.0.clone_from(&words.text);
+    let layout = now
+        .as_ref()
+        .and_then(|now| now.beside.map(|canvas| invitation::layout(canvas, now.words.title.chars().count())));
+    for (part, mut node) in &mut nodes {
+        match part {
+            Part::Root => lay_out(&mut node, now.is_some(), layout.is_some_and(|it| it.below)),
+            Part::Column => {
+                (node.width, node.max_width) =
+                    layout.map_or((Val::Auto, percent(88)), |it| (vmin(it.width), percent(100)));
+            }
+            Part::Others => {
+                let is_said = now.as_ref().is_some_and(|now| !now.others.is_empty());
+                node.display = if is_said { Display::Flex } else { Display::None };
+            }
+            Part::Title | Part::Line => {}
+        }
+    }
+    if let Some(now) = &now {
+        for (part, mut text, mut font) in &mut texts {
+            let (words, size) = match part {
+                Part::Title => (&now.words.title, layout.map_or(TITLE, |it| it.title)),
+                Part::Line => (&now.words.text, if layout.is_some() { invitation::LINE } else { LINE }),
+                Part::Others => (&now.others, invitation::LINE),
+                Part::Root | Part::Column => continue,
+            };
+            text.0.clone_from(words);
+            font.font_size = FontSize::VMin(size);
+        }
     }
     *said = now;
     canvas.touch();
+}
+
+/// Side by side; or one below the other from the left edge, on a screen that stands upright.
+fn lay_out(root: &mut Node, visible: bool, below: bool) {
+    root.display = if visible { Display::Flex } else { Display::None };
+    (root.flex_direction, root.align_items, root.justify_content, root.row_gap) = match below {
+        true => (FlexDirection::Column, AlignItems::Start, JustifyContent::Center, vmin(5)),
+        false => (FlexDirection::Row, AlignItems::Center, JustifyContent::SpaceBetween, Val::ZERO),
+    };
 }
 
 fn name(live: Res<Followed>, mut canvas: ResMut<Canvas>, mut places: Query<&mut Text, With<Place>>) {
@@ -259,7 +316,8 @@ mod tests {
             let words = words(&view, &operator::Config::default()).unwrap();
             format!("{}: {}", words.title, words.text)
         };
-        assert!(said(Some(Invitation::Code("47-harbor-orbit".into()))).starts_with("47-harbor-orbit: "));
+        let code = Invitation::Code { code: "47-harbor-orbit".into(), command: String::new() };
+        assert!(said(Some(code)).starts_with("47-harbor-orbit: "));
         assert!(said(Some(Invitation::Paused)).contains("Too many wrong codes"));
         assert!(said(None).contains("screen-portal pair"));
     }

@@ -34,5 +34,5 @@ pub use privacy::{Privacy, PrivacyState, open_devices};
 pub use process::{ProcessUsage, free_large_blocks_at_once, process_usage};
 pub use quality::{Quality, QualityChange};
 pub use terminal::{say, try_say};
-pub use view::{CameraState, Command, FarCamera, Invitation, LinkState, Slate, Value, View};
+pub use view::{CameraState, Command, EnteredCode, FarCamera, Invitation, LinkState, Slate, Typed, Value, View};
 pub use words::Words;

@@ -182,6 +182,13 @@ pub struct View {
     /// code is a secret, and the status pages may be read from afar.
     #[serde(skip)]
     pub invitation: Option<Invitation>,
+    /// Others in the local network who wait to be paired, by the names of their places, while the portal does so, too. Untrusted text, at most 64
+    /// characters each, no control characters.
+    #[serde(skip)]
+    pub waiting: Vec<String>,
+    /// What comes of the code that was entered here last, while the portal is not paired.
+    #[serde(skip)]
+    pub entered: EnteredCode,
     /// The words that the other screen says, too: for a minute after both were paired.
     #[serde(skip)]
     pub confirmation: Option<String>,
@@ -191,7 +198,12 @@ pub struct View {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Invitation {
     /// This code.
-    Code(String),
+    Code {
+        /// As it is read out.
+        code: String,
+        /// What pairs with it at the other end, as a command: for whoever can pass it on as text.
+        command: String,
+    },
     /// None: too many were tried.
     Paused,
 }
@@ -200,9 +212,33 @@ impl fmt::Debug for Invitation {
     /// Never the code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Code(_) => "Code",
+            Self::Code { .. } => "Code",
             Self::Paused => "Paused",
         })
+    }
+}
+
+/// What comes of a code that was entered at the kiosk.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum EnteredCode {
+    /// None was.
+    #[default]
+    None,
+    /// It is being tried; what is done at this moment.
+    Tried(String),
+    /// Why it came to nothing, and what to do about it.
+    Refused(String),
+    /// It is paired; which words the other screen says, too.
+    Paired(String),
+}
+
+/// A code that was typed at the kiosk. A secret: it has no words for the log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Typed(pub String);
+
+impl fmt::Debug for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Typed")
     }
 }
 
@@ -247,6 +283,8 @@ pub enum Command {
     OpenSettings,
     /// Look at the network, for the settings page.
     TestNetwork,
+    /// Pair with the portal that shows this code.
+    Pair(Typed),
     /// End the program in order.
     Quit,
 }
@@ -271,6 +309,7 @@ impl fmt::Display for Command {
             Self::NextCamera => "the next camera",
             Self::OpenSettings => "the settings page",
             Self::TestNetwork => "a test of the network",
+            Self::Pair(_) => "pairing, with a code that was entered",
             Self::Quit => "the end of the program",
         })
     }
@@ -288,8 +327,10 @@ mod tests {
             (Command::Set("display", "rotate_deg", Value::Number(90)), "display.rotate_deg to be 90"),
             (Command::Set("display", "self_view", Value::Flag(false)), "display.self_view to be off"),
             (Command::NextCamera, "the next camera"),
+            (Command::Pair(Typed("47-harbor-orbit".into())), "pairing, with a code that was entered"),
         ] {
             assert_eq!(command.to_string(), words);
+            assert!(!format!("{command:?}").contains("harbor"), "a code is a secret");
         }
     }
 }

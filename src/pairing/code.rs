@@ -19,7 +19,7 @@ const WORD_BITS: u32 = 11;
 /// How alike a mistyped word and the one that is meant must be: 0 to 1 (Jaro and Winkler's measure).
 const ALIKE: f64 = 0.85;
 
-fn list() -> &'static [&'static str; 1 << WORD_BITS] {
+pub(super) fn list() -> &'static [&'static str; 1 << WORD_BITS] {
     Language::English.word_list()
 }
 
@@ -112,7 +112,7 @@ impl FromStr for Code {
 }
 
 /// Where a word, or its beginning, is in the list.
-fn place(word: &str) -> Result<u16, NotACode> {
+pub(super) fn place(word: &str) -> Result<u16, NotACode> {
     if word.bytes().any(|b| b.is_ascii_digit()) {
         return Err(NotACode::Form);
     }
@@ -126,7 +126,7 @@ fn place(word: &str) -> Result<u16, NotACode> {
     }
 }
 
-fn nearest(word: &str) -> Option<&'static str> {
+pub(super) fn nearest(word: &str) -> Option<&'static str> {
     let alike = |it: &'static str| (strsim::jaro_winkler(it, word), it);
     let best = list().iter().map(|it| alike(it)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     Some(best).filter(|(alike, _)| *alike >= ALIKE).map(|(_, it)| it)

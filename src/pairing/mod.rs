@@ -9,7 +9,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Code`] | what a person reads out |
+//! | [`Code`], [`Draft`] | what a person reads out, and types |
 //! | `keys`, `frames`, [`Exchange`] | the cryptography, the messages, their order |
 //! | [`attempts`] | how long a code counts, and how often strangers may try |
 
@@ -17,6 +17,7 @@ pub mod attempts;
 mod certificate;
 mod code;
 mod config;
+mod draft;
 mod exchange;
 mod fingerprint;
 mod frames;
@@ -26,6 +27,7 @@ mod keys;
 pub use certificate::verify;
 pub use code::{Code, NotACode};
 pub use config::{Config, MOST_ADDRESSES};
+pub use draft::Draft;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use exchange::strangers_pair;
 pub use exchange::{Exchange, Failure, LIMIT, Own, Paired, Step};

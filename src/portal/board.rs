@@ -2,7 +2,7 @@
 
 use crate::link;
 use crate::media::{Eras, Waker};
-use crate::ops::{CameraState, FarCamera, Figures, Invitation, Slate, View};
+use crate::ops::{CameraState, EnteredCode, FarCamera, Figures, Invitation, Slate, View};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -94,6 +94,16 @@ impl Board {
     /// What somebody can be paired by, while this portal is not.
     pub(super) fn invitation(&self, invitation: Option<Invitation>) {
         self.change(|state| state.view.invitation = invitation);
+    }
+
+    /// Who else in the local network waits to be paired.
+    pub(super) fn waiting(&self, waiting: Vec<String>) {
+        self.change(|state| state.view.waiting = waiting);
+    }
+
+    /// What comes of a code that was entered here.
+    pub(super) fn entered(&self, entered: EnteredCode) {
+        self.change(|state| state.view.entered = entered);
     }
 
     /// The words that both screens say after pairing.

@@ -1,16 +1,21 @@
-//! A portal in its local network: it is announced there, and looks for its far end as long as that is not connected.
+//! A portal in its local network: it is announced there, looks for its far end as long as that is not connected, and for others to pair with as long as
+//! it has none.
 
 use super::pairing::known_addresses;
 use crate::config::Config;
 use crate::discovery::{Announcement, Discovery, Neighbour, ShortId};
 use crate::ops::{LinkState, View};
 use crate::pairing::Fingerprint;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// Without a network there is nothing to be announced in; it is tried again so often.
 const AGAIN: Duration = Duration::from_secs(30);
+/// Who is found first may not be the only one: so long more are waited for.
+const OTHERS: Duration = Duration::from_millis(700);
 /// More addresses are not dialled, whoever announces them.
 const MOST_ADDRESSES: usize = 16;
 
@@ -35,6 +40,61 @@ pub(crate) fn announce(config: &Config, own: Fingerprint, listening: SocketAddr)
     }
 }
 
+/// Looks for so long, or a moment longer than until somebody is found who is `wanted`.
+///
+/// # Errors
+/// As of [`Discovery::look`].
+pub(crate) async fn look(
+    own: Fingerprint,
+    limit: Duration,
+    wanted: impl Fn(&Neighbour) -> bool,
+) -> Result<Vec<Neighbour>, crate::discovery::Error> {
+    let discovery = Discovery::start()?;
+    let (found_in, mut found) = watch::channel(Vec::<Neighbour>::new());
+    let mut until = Instant::now() + limit;
+    let until_enough = async {
+        while let Ok(Ok(())) = timeout_at(until, found.changed()).await {
+            if found.borrow_and_update().iter().any(&wanted) {
+                until = until.min(Instant::now() + OTHERS);
+            }
+        }
+    };
+    tokio::select! {
+        looked = discovery.look(own.into(), &found_in) => looked?,
+        () = until_enough => {}
+    }
+    Ok(found_in.borrow().clone())
+}
+
+/// Announces a portal that waits for pairing at `listening`, and tells who else is in the network, for as long as it is polled.
+pub(super) async fn gather(
+    config: &Config,
+    own: Fingerprint,
+    listening: Option<SocketAddr>,
+    found: &watch::Sender<Vec<Neighbour>>,
+) -> Infallible {
+    // As in [`attend`].
+    let alone = listening.is_some_and(|address| address.ip().is_loopback());
+    if !config.discovery.enabled || alone {
+        return std::future::pending().await;
+    }
+    let mut said = false;
+    loop {
+        let port = listening.map(|address| address.port());
+        let looked = match start(config, own, port, true) {
+            Ok(discovery) => discovery.look(own.into(), found).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = looked
+            && !said
+        {
+            tracing::warn!("{error}");
+            said = true;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 /// Announces a paired portal and puts the addresses where its far end is found behind those that are configured, for as long as the runtime lives.
 pub(super) async fn attend(
     config: Config,
@@ -52,7 +112,7 @@ pub(super) async fn attend(
     let known = known_addresses(&config);
     let mut said = false;
     loop {
-        let discovery = match start(&config, own, port) {
+        let discovery = match start(&config, own, port, false) {
             Ok(discovery) => discovery,
             Err(error) => {
                 if !said {
@@ -102,10 +162,15 @@ pub(super) async fn attend(
     }
 }
 
-fn start(config: &Config, own: Fingerprint, port: Option<u16>) -> Result<Discovery, crate::discovery::Error> {
+fn start(
+    config: &Config,
+    own: Fingerprint,
+    port: Option<u16>,
+    waits: bool,
+) -> Result<Discovery, crate::discovery::Error> {
     let discovery = Discovery::start()?;
     if let Some(port) = port {
-        discovery.announce(&Announcement { site: config.site.name.clone(), id: own.into(), waits: false, port })?;
+        discovery.announce(&Announcement { site: config.site.name.clone(), id: own.into(), waits, port })?;
     }
     Ok(discovery)
 }

@@ -1,23 +1,33 @@
-//! A portal that is not paired waits for somebody with its code; what both agree on is stored, and the portal begins again with it.
+//! A portal that is not paired waits for somebody with its code, and takes the code of another one at its keys; what both agree on is stored, and the
+//! portal begins again with it.
+
+pub(crate) mod enter;
+mod kiosk;
 
 use super::board::Board;
 use super::discovery;
 use super::keeper::Order;
 use crate::config::{Config, Loaded, paired};
-use crate::ops::{Figures, Invitation};
+use crate::discovery::Neighbour;
+use crate::ops::{EnteredCode, Figures, Invitation, Typed};
 use crate::pairing::attempts::Showing;
 use crate::pairing::{self, Code, Identity, Own, Way};
-use crate::signaling::pair::{self, Host, Listening, Store};
+use crate::signaling::pair::{self, Host, Listening, Store, Turn};
 use crate::{files, link};
 use crossbeam_channel::Sender;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use kiosk::Kiosk;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 /// A port that is taken is tried again so often: who has it may be a command that pairs.
 const BIND_AGAIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether this machine's addresses are others now: a code is shown before there is a network at boot.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// The words of a pairing are shown for so long.
 const CONFIRMED_FOR: Duration = Duration::from_secs(60);
@@ -97,61 +107,140 @@ pub(super) async fn confirm(loaded: Loaded, board: Arc<Board>) {
     }
 }
 
-/// Waits for somebody with the code, for as long as the runtime lives. `orders`: whoever sees that the configuration has changed.
+/// Waits for somebody with the code, and tries those that are entered here (`codes`), until one of them has paired. `orders`: whoever sees that the
+/// configuration has changed.
 pub(super) async fn wait(
     config: Config,
     identity: Identity,
     figures: Arc<Figures>,
     board: Arc<Board>,
     orders: Sender<Order>,
+    codes: mpsc::Receiver<Typed>,
 ) {
+    let (showing, shown) = watch::channel(None);
+    let (found_in, found) = watch::channel(Vec::new());
+    let turn = Turn::default();
+    tokio::spawn(tell_others(found.clone(), Arc::clone(&board)));
+    let kiosk = Kiosk {
+        config: config.clone(),
+        identity: identity.clone(),
+        figures: Arc::clone(&figures),
+        board: Arc::clone(&board),
+        turn: turn.clone(),
+        shown: shown.clone(),
+        found,
+    };
+    let waiting = async {
+        let Some((listening, address)) = listen(&config).await else {
+            tracing::info!("nobody can pair with this portal, for it does not listen: enter the other one's code here");
+            match discovery::gather(&config, identity.fingerprint(), None, &found_in).await {}
+        };
+        tokio::spawn(tell(shown, Arc::clone(&board), config.clone(), address));
+        let (own, store, signaling) =
+            (own(&config, &identity, address), store(&config.data.folder, None), config.signaling.clone());
+        let host = Host { own, store, figures, showing, signaling, turn };
+        tracing::info!(?address, "not paired: waiting for another portal with the code that is shown here");
+        tokio::select! {
+            paired = listening.run(host) => paired,
+            never = discovery::gather(&config, identity.fingerprint(), address, &found_in) => match never {},
+        }
+    };
+    let paired = tokio::select! {
+        paired = waiting => paired,
+        paired = kiosk.take(codes) => paired,
+    };
+    board.entered(EnteredCode::Paired(paired.words));
+    // Full: the file is looked at twice a second anyway.
+    let _ = orders.try_send(Order::Reload);
+}
+
+/// Waits until there is a port to listen on, if there is to be one; `None` where nobody could come, by no way.
+async fn listen(config: &Config) -> Option<(Listening, Option<SocketAddr>)> {
     let listen = config.signaling.listen_address();
     if listen.is_none() && !config.signaling.has_relays() {
-        tracing::info!("nobody can pair with this portal, for it does not listen: run `screen-portal pair CODE` here");
-        return;
+        return None;
     }
     let mut said = false;
-    let (listening, address) = loop {
+    loop {
         match listen.map(Listening::bind).transpose() {
-            Ok(Some((listening, address))) => break (listening, Some(address)),
-            Ok(None) => break (Listening::nowhere(), None),
+            Ok(Some((listening, address))) => return Some((listening, Some(address))),
+            Ok(None) => return Some((Listening::nowhere(), None)),
             Err(error) if !said => tracing::warn!("no pairing code is shown: {error}"),
             Err(_) => {}
         }
         said = true;
         tokio::time::sleep(BIND_AGAIN).await;
-    };
-    let folder = config.data.folder.clone();
-    let (showing, shown) = watch::channel(None);
-    tokio::spawn(tell(shown, board, folder.clone()));
-    let _announced = address.and_then(|address| discovery::announce(&config, identity.fingerprint(), address));
-    let (own, store, signaling) = (own(&config, &identity, address), store(&folder, None), config.signaling.clone());
-    let host = Host { own, store, figures, showing, signaling };
-    tracing::info!(?address, "not paired: waiting for another portal with the code that is shown here");
-    listening.run(host).await;
-    // Full: the file is looked at twice a second anyway.
-    let _ = orders.try_send(Order::Reload);
+    }
 }
 
 /// Shows each code, and puts it where `screen-portal pair` finds it.
-async fn tell(mut shown: watch::Receiver<Option<Showing>>, board: Arc<Board>, folder: PathBuf) {
+async fn tell(
+    mut shown: watch::Receiver<Option<Showing>>,
+    board: Arc<Board>,
+    config: Config,
+    listening: Option<SocketAddr>,
+) {
+    let folder = config.data.folder.clone();
     loop {
+        let ended = shown.has_changed().is_err();
         let showing = *shown.borrow_and_update();
-        board.invitation(showing.map(|showing| match showing {
-            Showing::Code(code, _) => Invitation::Code(code.to_string()),
-            Showing::Paused(_) => Invitation::Paused,
-        }));
-        let folder = folder.clone();
+        let showing = showing.filter(|_| !ended);
+        let write_to = folder.clone();
         let write = tokio::task::spawn_blocking(move || match showing {
-            Some(Showing::Code(code, until)) => write_code(&folder, &code, until),
-            _ => remove_code(&folder),
+            Some(Showing::Code(code, until)) => write_code(&write_to, &code, until),
+            _ => remove_code(&write_to),
         });
         if let Ok(Err(error)) = write.await {
             tracing::warn!("the pairing code cannot be kept for `screen-portal pair` on this machine: {error}");
         }
-        if shown.changed().await.is_err() {
-            return;
+        loop {
+            board.invitation(showing.map(|showing| match showing {
+                Showing::Code(code, _) => {
+                    Invitation::Code { code: code.to_string(), command: command(&code, reachable(&config, listening)) }
+                }
+                Showing::Paused(_) => Invitation::Paused,
+            }));
+            if ended {
+                return;
+            }
+            if timeout(LOOK_EVERY, shown.changed()).await.is_ok() {
+                break;
+            }
         }
+    }
+}
+
+/// What is run at the other end.
+fn command(code: &Code, address: Option<SocketAddr>) -> String {
+    let address = address.map(|address| format!(" --address {address}"));
+    format!("screen-portal pair {code}{}", address.unwrap_or_default())
+}
+
+/// Where somebody elsewhere reaches this portal, as far as it knows: a public address before a private one. None where a hub or a broker is the way,
+/// which an address would only lead past.
+fn reachable(config: &Config, listening: Option<SocketAddr>) -> Option<SocketAddr> {
+    let listening = listening.filter(|_| !config.signaling.has_relays())?;
+    let addresses = match listening.ip() {
+        ip if ip.is_unspecified() => link::own_addresses(&config.link),
+        ip => vec![ip],
+    };
+    let others = addresses.into_iter().filter(|ip| !ip.is_loopback());
+    others.min_by_key(|ip| (is_private(ip), ip.is_ipv6())).map(|ip| SocketAddr::new(ip, listening.port()))
+}
+
+/// RFC 1918, 6598 (behind a provider's translation) and 4193.
+fn is_private(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
+}
+
+/// Says who else in the local network waits to be paired, for as long as somebody looks.
+async fn tell_others(mut found: watch::Receiver<Vec<Neighbour>>, board: Arc<Board>) {
+    while found.changed().await.is_ok() {
+        let found = found.borrow_and_update().clone();
+        board.waiting(found.into_iter().filter(|neighbour| neighbour.waits).map(|neighbour| neighbour.site).collect());
     }
 }
 
@@ -217,6 +306,27 @@ mod tests {
             (&*stored.hub, &*stored.broker, &*stored.broker_topic),
             ("wss://hub.example/", "mqtts://broker.example", "town")
         );
+    }
+
+    #[test]
+    fn the_command_has_an_address_where_one_leads_here() {
+        let code: Code = "47-harbor-orbit".parse().unwrap();
+        for (listening, own, hub, wanted) in [
+            ("0.0.0.0:7413", &["192.168.1.20", "203.0.113.5", "2001:db8::1"][..], "", " --address 203.0.113.5:7413"),
+            ("0.0.0.0:7413", &["100.64.0.9", "fd00::1", "2001:db8::1"], "", " --address [2001:db8::1]:7413"),
+            ("0.0.0.0:7413", &["fd00::1", "192.168.1.20"], "", " --address 192.168.1.20:7413"),
+            ("192.168.1.20:7000", &["203.0.113.5"], "", " --address 192.168.1.20:7000"),
+            ("0.0.0.0:7413", &["127.0.0.1"], "", ""),
+            ("127.0.0.1:7413", &["203.0.113.5"], "", ""),
+            ("0.0.0.0:7413", &["203.0.113.5"], "wss://hub.example.org/", ""),
+        ] {
+            let mut config = Config::default();
+            config.link.addresses = own.iter().map(|ip| ip.parse().unwrap()).collect();
+            config.signaling.hub = hub.into();
+            let address = reachable(&config, Some(listening.parse().unwrap()));
+            assert_eq!(command(&code, address), format!("screen-portal pair 47-harbor-orbit{wanted}"), "{listening}");
+        }
+        assert_eq!(reachable(&Config::default(), None), None);
     }
 
     #[test]

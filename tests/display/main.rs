@@ -5,9 +5,15 @@
 //! `cargo test --release --test display -- --nocapture --test-threads 1` prints the table of
 //! docs/measurements/display.md.
 
+#[path = "../pairing/cable.rs"]
+mod cable;
 mod driver;
 mod failures;
+#[allow(dead_code, reason = "tests/relay uses all of it")]
+#[path = "../relay/mosquitto.rs"]
+mod mosquitto;
 mod pair;
+mod pairing;
 mod screens;
 mod settings;
 mod wayland;

@@ -1,5 +1,6 @@
 //! Two portals that do not know each other are paired: by the real program, from the command line to a live picture; and what strangers try.
 
+mod cable;
 #[allow(dead_code, reason = "tests/relay uses all of it")]
 #[path = "../relay/mosquitto.rs"]
 mod mosquitto;

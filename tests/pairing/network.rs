@@ -1,52 +1,15 @@
 //! Two machines in one local network, as network namespaces: nobody types an address.
 
+use crate::cable::Cable;
 use crate::program::{self, ALONE, Place};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const NAMES: [&str; 2] = ["pairing-n", "pairing-s"];
 
-/// Namespaces with a cable between them, as long as it lives.
-struct Cable;
-
-impl Cable {
-    fn plug() -> Result<Self, String> {
-        drop(Cable);
-        let cable = Cable;
-        for name in NAMES {
-            ip(&format!("netns add {name}"))?;
-        }
-        ip(&format!("-n {} link add lan type veth peer name lan netns {}", NAMES[0], NAMES[1]))?;
-        for (name, last) in NAMES.into_iter().zip(1..) {
-            for words in
-                [format!("address add 192.0.2.{last}/24 dev lan"), "link set lo up".into(), "link set lan up".into()]
-            {
-                ip(&format!("-n {name} {words}"))?;
-            }
-            ip(&format!("-n {name} route add 224.0.0.0/4 dev lan"))?;
-        }
-        Ok(cable)
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for name in NAMES {
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-        }
-    }
-}
-
-fn ip(words: &str) -> Result<(), String> {
-    let output = Command::new("ip").args(words.split_whitespace()).output().map_err(|error| format!("ip: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("ip {words}: {said}")) }
-}
-
 #[test]
 fn without_an_address_two_portals_find_each_other_and_pair_and_meet_again() {
     let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
-    let _cable = match Cable::plug() {
+    let _cable = match Cable::plug(NAMES) {
         Ok(cable) => cable,
         Err(reason) => return println!("skipped: no network namespaces: {reason}"),
     };

@@ -6,7 +6,7 @@ use screen_portal::ops::Figures;
 use screen_portal::pairing::attempts::Refusal;
 use screen_portal::pairing::{Code, Exchange, Identity, Own};
 use screen_portal::signaling::Config;
-use screen_portal::signaling::pair::{Failure, Host, Listening, dial};
+use screen_portal::signaling::pair::{Failure, Host, Listening, Turn, dial};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ async fn waiting() -> Waiting {
         figures: figures.clone(),
         showing,
         signaling: Config::default(),
+        turn: Turn::default(),
     };
     let paired = tokio::spawn(listening.run(host));
     shown.changed().await.unwrap();

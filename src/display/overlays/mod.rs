@@ -1,5 +1,6 @@
 //! What may be laid over the picture on request: figures and keys; and what slates and overlays share.
 
+mod entry;
 mod help;
 mod info;
 mod notice;
@@ -20,6 +21,8 @@ pub struct Overlays {
     info: bool,
     help: bool,
     settings: bool,
+    /// The entry of another portal's code.
+    entry: bool,
     /// Whether the PIN is being asked for, which the lock decides.
     pin: bool,
     self_view: bool,
@@ -39,8 +42,8 @@ impl Overlays {
     /// them.
     pub fn new(allowed: bool, self_view: bool) -> Self {
         let touched = Instant::now();
-        let (info, help, settings, pin) = (false, false, false, false);
-        Self { allowed, info, help, settings, pin, self_view, touched, camera_asked: None }
+        let (info, help, settings, entry, pin) = (false, false, false, false, false);
+        Self { allowed, info, help, settings, entry, pin, self_view, touched, camera_asked: None }
     }
 
     /// Whether one's own picture is wanted.
@@ -56,20 +59,37 @@ impl Overlays {
     /// Shows or hides the figures. They take the place of the keys: in a narrow window there is room for one of the
     /// two.
     pub fn toggle_info(&mut self) {
-        (self.info, self.help, self.settings) = (self.allowed && !self.info, false, false);
+        let info = self.allowed && !self.info;
+        self.close();
+        self.info = info;
         self.touch();
     }
 
     /// Shows or hides the keys, which take the place of the figures.
     pub fn toggle_help(&mut self) {
-        (self.help, self.info, self.settings) = (self.allowed && !self.help, false, false);
+        let help = self.allowed && !self.help;
+        self.close();
+        self.help = help;
         self.touch();
     }
 
     /// Shows the settings page, which takes the place of the others.
     pub fn open_settings(&mut self) {
-        (self.settings, self.info, self.help) = (self.allowed, false, false);
+        self.close();
+        self.settings = self.allowed;
         self.touch();
+    }
+
+    /// Shows the entry of another portal's code, which takes the place of the others.
+    pub fn open_entry(&mut self) {
+        self.close();
+        self.entry = self.allowed;
+        self.touch();
+    }
+
+    /// Whether the entry of a code is shown: then keys are for it.
+    pub fn entry(&self) -> bool {
+        self.entry
     }
 
     /// Whether the settings page is shown: then keys are for it.
@@ -80,7 +100,7 @@ impl Overlays {
     /// Whether any of them is shown, or the entry of the PIN. Slates and notices leave the screen to it: words that it
     /// covers in part would be cut half through. That privacy is on is said by a sign above it then.
     pub fn any(&self) -> bool {
-        self.info || self.help || self.settings || self.pin
+        self.info || self.help || self.settings || self.entry || self.pin
     }
 
     /// Shows one's own picture, or hides it.
@@ -96,7 +116,7 @@ impl Overlays {
     /// Whether what is shown has been there for so long that nobody reads it any more.
     fn is_stale(&self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.touched);
-        ((self.help || self.settings) && since >= READ) || (self.info && since >= WATCHED)
+        ((self.help || self.settings || self.entry) && since >= READ) || (self.info && since >= WATCHED)
     }
 
     /// Somebody asked for another camera: its name is shown for a moment.
@@ -109,9 +129,9 @@ impl Overlays {
         self.camera_asked
     }
 
-    /// Hides figures, keys and settings.
+    /// Hides figures, keys, settings and the entry of a code.
     pub fn close(&mut self) {
-        (self.info, self.help, self.settings) = (false, false, false);
+        (self.info, self.help, self.settings, self.entry) = (false, false, false, false);
     }
 }
 
@@ -170,6 +190,7 @@ impl Plugin for OverlaysPlugin {
                 notice::NoticePlugin,
                 settings::SettingsPlugin,
                 sign::SignPlugin,
+                entry::EntryPlugin,
             ));
         }
     }
@@ -196,6 +217,32 @@ fn follow_live(mut lives: ResMut<Lives>, mut followed: ResMut<Followed>, mut ove
 fn put_away(mut overlays: ResMut<Overlays>) {
     if overlays.is_stale(Instant::now()) {
         overlays.close();
+    }
+}
+
+/// What a panel stands in: the middle of the window.
+fn cover() -> Node {
+    Node {
+        display: Display::None,
+        position_type: PositionType::Absolute,
+        top: vmin(0),
+        bottom: vmin(0),
+        width: percent(100),
+        align_items: AlignItems::Center,
+        justify_content: JustifyContent::Center,
+        ..default()
+    }
+}
+
+/// A panel with its lines below each other.
+fn panel() -> Node {
+    Node {
+        flex_direction: FlexDirection::Column,
+        row_gap: vmin(0.8),
+        padding: UiRect::axes(vmin(4), vmin(3)),
+        border_radius: BorderRadius::all(vmin(2)),
+        overflow: Overflow::clip(),
+        ..default()
     }
 }
 
@@ -238,9 +285,17 @@ mod tests {
         overlays.open_settings();
         let start = overlays.touched.max(start);
         assert!(!overlays.is_stale(start + READ / 2) && overlays.is_stale(start + READ));
+        overlays.open_entry();
+        let start = overlays.touched.max(start);
+        assert!(overlays.any() && !overlays.settings() && overlays.is_stale(start + READ), "a code half typed, too");
         overlays.toggle_info();
         let start = overlays.touched;
-        assert!(!overlays.settings() && !overlays.is_stale(start + READ) && overlays.is_stale(start + WATCHED));
+        assert!(
+            !overlays.entry()
+                && !overlays.settings()
+                && !overlays.is_stale(start + READ)
+                && overlays.is_stale(start + WATCHED)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::super::canvas::{Block, Canvas};
 use super::super::keys::Operator;
 use super::sign::BelowSign;
-use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, set_visible, text};
+use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, cover, panel, set_visible, text};
 use bevy::prelude::*;
 use bevy::text::FontSize;
 use std::time::Instant;
@@ -47,30 +47,6 @@ enum Row {
 impl Plugin for SettingsPlugin {
     fn build(&self, app: &mut App) {
         app.add_systems(Startup, (spawn_page, spawn_pin)).add_systems(Update, (follow_page, follow_pin));
-    }
-}
-
-fn cover() -> Node {
-    Node {
-        display: Display::None,
-        position_type: PositionType::Absolute,
-        top: vmin(0),
-        bottom: vmin(0),
-        width: percent(100),
-        align_items: AlignItems::Center,
-        justify_content: JustifyContent::Center,
-        ..default()
-    }
-}
-
-fn panel() -> Node {
-    Node {
-        flex_direction: FlexDirection::Column,
-        row_gap: vmin(0.8),
-        padding: UiRect::axes(vmin(4), vmin(3)),
-        border_radius: BorderRadius::all(vmin(2)),
-        overflow: Overflow::clip(),
-        ..default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! The end that shows the code: listens while the portal is not paired, and waits in the code's room wherever a hub or a broker is configured.
 //! Strangers get little: eight connections at once, three seconds to the first message, one exchange at a time, and no line in the log per head.
 
-use super::{Failure, PATH, Store, carry, close};
+use super::{Failure, PATH, Store, Turn, carry, close};
 use crate::ops::Figures;
-use crate::pairing::attempts::{Attempts, Showing};
+use crate::pairing::attempts::{Attempts, Refusal, Showing};
 use crate::pairing::{Code, Exchange, Own, Paired};
 use crate::signaling::Config;
 use crate::signaling::caller::Caller;
@@ -39,6 +39,8 @@ pub struct Host {
     pub showing: watch::Sender<Option<Showing>>,
     /// Says through which other machines, too, one may come.
     pub signaling: Config,
+    /// Shared with whoever enters another portal's code here.
+    pub turn: Turn,
 }
 
 struct Shared {
@@ -198,7 +200,11 @@ async fn serve(caller: Caller, shared: &Shared) -> Option<Paired> {
             return None;
         }
     };
-    let begun = shared.attempts().begin(Instant::now(), || shared.fresh());
+    let turn = shared.host.turn.take();
+    let begun = match turn {
+        Some(_) => shared.attempts().begin(Instant::now(), || shared.fresh()),
+        None => Err(Refusal::Busy),
+    };
     let (result, spent) = match begun {
         Err(refusal) => {
             figures.refused.one();
@@ -216,6 +222,7 @@ async fn serve(caller: Caller, shared: &Shared) -> Option<Paired> {
     };
     match &result {
         Ok(paired) => {
+            shared.host.turn.end();
             figures.completed.one();
             tracing::info!(address, far_end = %paired.far_end, site = paired.site, words = paired.words, "paired");
         }

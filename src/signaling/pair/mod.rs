@@ -5,9 +5,11 @@
 
 mod dialler;
 mod host;
+mod turn;
 
 pub use dialler::{dial, dial_through};
 pub use host::{Host, Listening};
+pub use turn::Turn;
 
 use super::connection::{self, close_frame, next_text};
 use super::socket::Socket;
