@@ -115,11 +115,15 @@ fn a_report_has_a_log_whatever_became_of_the_file() {
     has(&printed(folder, "portal.log", journal), &["journal: portal.log: No such file", "\nof the journal"], &[".1"]);
     // What root cannot read either.
     std::fs::create_dir(folder.join("portal.log")).unwrap();
-    has(&printed(folder, "portal.log", journal), &["journal: portal.log: Is a directory", "\nof the journal"], &[]);
+    has(
+        &printed(folder, "portal.log", journal),
+        &["journal: portal.log: it is a folder, and should be a regular file", "\nof the journal"],
+        &[],
+    );
     std::fs::write(folder.join("portal.log.1"), "an old line\n").unwrap();
     has(
         &printed(folder, "portal.log", journal),
-        &["portal.log.1; portal.log: Is a directory (os error 21)\nan old line"],
+        &["portal.log.1; portal.log: it is a folder, and should be a regular file\nan old line"],
         &["journal"],
     );
     std::fs::remove_dir(folder.join("portal.log")).unwrap();
