@@ -377,7 +377,57 @@ fn a_dry_run_tells_all_and_changes_nothing() {
     let installed = all(image.path());
     let output = said(&service(image.path(), &["uninstall", "--dry-run", "--purge"]));
     assert!(installed == all(image.path()));
-    assert!(output.contains("removed ") && output.contains("/var/lib/screen-portal"), "{output}");
+    assert!(output.contains("remove ") && output.contains("/var/lib/screen-portal"), "{output}");
+    // For somebody else: what there is goes, and is written again.
+    let output = install(image.path(), &["--dry-run", "--user", "kim"]);
+    assert!(installed == all(image.path()));
+    let unit = image.path().join(UNIT);
+    for word in ["remove ", "write  "] {
+        assert!(output.contains(&format!("{word}  {}", unit.display())), "{word}: {output}");
+    }
+}
+
+#[test]
+fn links_of_an_image_lead_to_no_files_of_the_machine_that_it_lies_on() {
+    let (image, outside) = (image(), tempfile::tempdir().unwrap());
+    let root = image.path();
+    std::os::unix::fs::symlink(outside.path(), root.join("etc/screen-portal")).unwrap();
+    std::fs::create_dir_all(root.join("usr/etc/sysusers.d")).unwrap();
+    std::os::unix::fs::symlink("/usr/etc/sysusers.d", root.join("etc/sysusers.d")).unwrap();
+    install(root, &[]);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    let within = root.join(outside.path().strip_prefix("/").unwrap()).join("portal.toml");
+    for file in [&within, &root.join("usr/etc/sysusers.d/screen-portal.conf")] {
+        assert!(file.is_file(), "{}", file.display());
+    }
+    std::fs::write(outside.path().join("portal.toml"), "theirs").unwrap();
+    let output = service(root, &["uninstall", "--purge"]);
+    assert!(output.status.success() && !within.exists(), "{}", said(&output));
+    assert!(outside.path().join("portal.toml").exists());
+}
+
+#[test]
+fn to_install_again_is_to_install_for_the_same_user() {
+    let image = image();
+    let root = image.path();
+    let first = install(root, &["--user", "pi"]);
+    assert!(!install(root, &[]).contains("goes first"), "{first}");
+    assert!(std::fs::read_to_string(root.join(UNIT)).unwrap().contains("\nUser=pi\n"));
+    // Somebody who was made for the kiosk goes with it, and has no desktop.
+    install(root, &["--user", "kim"]);
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(root.join("etc/passwd"))
+        .and_then(|mut file| {
+            use std::io::Write;
+            let is_there = std::fs::read_to_string(root.join("etc/passwd"))?.contains("kim:");
+            if is_there { Ok(()) } else { file.write_all(b"kim:x:999:999::/:/usr/sbin/nologin\n") }
+        })
+        .unwrap();
+    let before = all(root);
+    let output = service(root, &["install", "--program", PROGRAM, "--desktop", "--user", "kim"]);
+    assert!(!output.status.success() && said(&output).contains("made for the kiosk"), "{}", said(&output));
+    assert!(before == all(root));
 }
 
 #[test]

@@ -39,7 +39,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Install {
-    /// Whose the portal is; a kiosk's is made if there is none [default: screen-portal, for a kiosk]
+    /// Whose the portal is; a kiosk's is made if there is none [default: the one before; for a new kiosk, screen-portal]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// A kiosk: the compositor cage gives the whole screen to the portal (default)
@@ -99,7 +99,10 @@ fn install(install: &Install) -> Result<Exit, Error> {
         None => this().map_err(|source| Error::File { path: "/proc/self/exe".into(), source })?,
     };
     let mode = if install.desktop { Mode::Desktop } else { Mode::Kiosk };
-    let plan = Plan::new(&machine, &Choice { mode, user: install.user.clone(), program })?;
+    // To install again is to install for the same user.
+    let earlier = Record::load(&machine.root)?.filter(|record| record.is_installed() && record.mode == mode);
+    let user = install.user.clone().or(earlier.map(|record| record.user));
+    let plan = Plan::new(&machine, &Choice { mode, user, program })?;
     apply::install(&machine, &plan, install.place.doing(), &mut |line| say(line))?;
     if !plan.missing.is_empty() {
         say("as long as that is missing, the installation is refused");

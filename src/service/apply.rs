@@ -6,6 +6,7 @@ use super::plan::{File, Mode, Plan, Step};
 use super::record::{Program, Record, State};
 use super::removal::Removal;
 use crate::files;
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, lchown};
@@ -35,10 +36,16 @@ pub fn install(machine: &Machine, plan: &Plan, doing: Doing, say: &mut dyn FnMut
         return Err(Error::Missing(plan.missing.clone()));
     }
     let new = Record::new(plan.mode, &plan.user);
+    // What goes before anything is made; in a dry run it is still there.
+    let mut gone = BTreeSet::new();
     let mut record = match Record::load(&machine.root)? {
         Some(other) if other.is_installed() && (other.mode != plan.mode || other.user != plan.user) => {
+            if plan.mode == Mode::Desktop && other.made_user && other.user == plan.user {
+                return Err(Error::KiosksUser(other.user));
+            }
             say(format!("what was installed for {} goes first", other.user));
             take_away(machine, &other, false, doing, say)?;
+            gone.clone_from(&other.files);
             new.after(&other)
         }
         Some(same) if same.is_installed() => same,
@@ -49,7 +56,7 @@ pub fn install(machine: &Machine, plan: &Plan, doing: Doing, say: &mut dyn FnMut
     if !record.made_user {
         record.joined.extend(plan.joins.iter().map(|group| group.to_string()));
     }
-    let verdicts: Vec<_> = plan.files.iter().map(|file| (file, Verdict::of(machine, file, &record))).collect();
+    let verdicts: Vec<_> = plan.files.iter().map(|file| (file, Verdict::of(machine, file, &record, &gone))).collect();
     let program = Program::look(machine, &plan.program);
     let is_same = record.state == State::Done
         && record.program == program
@@ -138,14 +145,15 @@ fn take_away(
     for step in &removal.before {
         run(machine, step, doing, say)?;
     }
+    let word = if doing == Doing::DryRun { "remove " } else { "removed" };
     for path in removal.files.iter().map(|path| machine.at(path)) {
         if doing == Doing::DryRun || remove(&path, |path| fs::remove_file(path))? {
-            say(format!("removed  {}", path.display()));
+            say(format!("{word}  {}", path.display()));
         }
     }
     for path in removal.data.iter().map(|path| machine.at(path)) {
         if doing == Doing::DryRun || remove(&path, |path| fs::remove_dir_all(path))? {
-            say(format!("removed  {} and what was in it", path.display()));
+            say(format!("{word}  {} and what was in it", path.display()));
         }
     }
     if doing == Doing::Really {
@@ -188,10 +196,10 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(machine: &Machine, file: &File, record: &Record) -> Self {
+    fn of(machine: &Machine, file: &File, record: &Record, gone: &BTreeSet<PathBuf>) -> Self {
         let same = |path: &Path| fs::read(machine.at(path)).is_ok_and(|there| there == file.contents.as_bytes());
         // Also what is no file and no folder, such as a link to nowhere.
-        let there = fs::symlink_metadata(machine.at(&file.path)).is_ok();
+        let there = !gone.contains(&file.path) && fs::symlink_metadata(machine.at(&file.path)).is_ok();
         match there {
             true if same(&file.path) => Self::Same,
             true if file.is_configuration || !record.files.contains(&file.path) => Self::Kept,

@@ -1,8 +1,9 @@
 //! What the machine already has, read from its files: so that a plan can be made for an image or a folder too.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What a plan depends on. Plain data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,8 +117,47 @@ impl Machine {
 
     /// A path of the machine, as it is reached from here.
     pub fn at(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+        inside(&self.root, path)
     }
+}
+
+/// The place below `root` that the machine itself calls `path`. Links on the way are followed as that machine would follow them, as after
+/// chroot(2): those of an image must not lead to files of the machine that it lies on. What the path names in the end is not followed.
+pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
+    let mut left = names(path);
+    let mut reached = PathBuf::new();
+    // As many as the kernel follows: path_resolution(7).
+    let mut links = 40;
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            reached.pop();
+            continue;
+        }
+        let target = if left.is_empty() { None } else { std::fs::read_link(root.join(&reached).join(&name)).ok() };
+        match target.filter(|_| links > 0) {
+            None => reached.push(name),
+            Some(target) => {
+                links -= 1;
+                if target.is_absolute() {
+                    reached.clear();
+                }
+                left.extend(names(&target));
+            }
+        }
+    }
+    root.join(reached)
+}
+
+/// What a path is made of, the last first.
+fn names(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    let mut names: Vec<_> = names.collect();
+    names.reverse();
+    names
 }
 
 /// Where a program is, as the machine itself calls the place.
@@ -174,5 +214,32 @@ mod tests {
         assert!(full.has_seatd);
         assert_eq!(full.display_manager.as_deref(), Some("lightdm.service"));
         assert_eq!(full.at(Path::new("/etc/x")), root.join("etc/x"));
+    }
+    #[test]
+    fn links_of_an_image_stay_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("usr/etc/x")).unwrap();
+        for (target, link) in [
+            ("/usr/etc", "etc"),
+            ("usr/etc", "relative"),
+            ("../../../../../../usr", "above"),
+            ("/loop", "loop"),
+            ("/elsewhere", "usr/etc/x/file"),
+        ] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+        }
+        for (path, place) in [
+            ("/etc/x/file", "usr/etc/x/file"),
+            ("/relative/y/z", "usr/etc/y/z"),
+            ("/above/etc/x", "usr/etc/x"),
+            ("/etc/../y", "usr/y"),
+            ("/../../etc", "etc"),
+            ("/loop/x", "loop/x"),
+            ("/not/there", "not/there"),
+            ("/", ""),
+        ] {
+            assert_eq!(inside(root, Path::new(path)), root.join(place), "{path}");
+        }
     }
 }

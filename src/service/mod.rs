@@ -42,6 +42,10 @@ pub enum Error {
     NoUser,
     #[error("there is no user {0}: make one (adduser {0}), and let the desktop log it in by itself")]
     UnknownUser(String),
+    #[error(
+        "{0} was made for the kiosk and goes with it, so it can have no desktop: name the user who is logged in there"
+    )]
+    KiosksUser(String),
     #[error("`{0}` cannot be the name of a user: small letters, digits, - and _, at most 32")]
     UserName(String),
     #[error("a portal does not run as root: leave --user out, or name another user")]

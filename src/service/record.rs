@@ -1,6 +1,6 @@
 //! What an installation has made, kept for taking it away again, all at once or in two steps: what a first removal keeps is recorded on.
 
-use super::machine::Machine;
+use super::machine::{Machine, inside};
 use super::plan::Mode;
 use super::{DATA, Error, LOGS};
 use crate::files;
@@ -155,6 +155,6 @@ impl Record {
 
     /// Its file, on the machine below `root`.
     pub fn place(root: &Path) -> PathBuf {
-        root.join(PLACE.trim_start_matches('/'))
+        inside(root, Path::new(PLACE))
     }
 }
