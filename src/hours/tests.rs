@@ -174,6 +174,7 @@ fn open_only_when_both_are() {
     let york = schedule(&["daily = 09:00-21:00"], &[], "America/New_York");
     let always = schedule(&[], &[], "UTC");
     let weekend = schedule(&["sat-sun = 10:00-16:00"], &[], "Europe/Oslo");
+    let never = schedule(&["mon = closed"], &[], "UTC");
     let closed = |text: &str| Verdict::Closed(text.to_owned());
     for (own, far, clock, wanted) in [
         // In winter Tokyo is eight hours ahead: both are open from 08:00 to 12:00 in Oslo.
@@ -191,11 +192,12 @@ fn open_only_when_both_are() {
         (&oslo, &always, "2026-11-20 18:30", closed("Opens Monday 08:00 here, 07:00 at Hilltop.")),
         (&always, &oslo, "2026-11-20 18:30", closed("Opens Monday 07:00 here, 08:00 at Hilltop.")),
         (&oslo, &oslo, "2026-11-20 18:30", closed("Opens Monday 08:00.")),
-        // Never both: what is known is said.
-        (&oslo, &weekend, "2026-11-20 18:30", closed("Opens Monday 08:00.")),
+        // Never both: no opening is promised.
+        (&oslo, &weekend, "2026-11-20 18:30", closed("The picture comes back by itself.")),
+        (&oslo, &never, "2026-11-20 18:30", closed("The picture comes back by itself.")),
     ] {
         let now = at("Europe/Oslo", clock);
-        let told = Announced::of(far, now);
+        let told = Announced::of(far, None, now);
         assert!(told.len() <= MOST_ANNOUNCED);
         assert_eq!(verdict(own, Some(&told), Some("Hilltop"), now), wanted, "{clock}");
     }
@@ -203,10 +205,10 @@ fn open_only_when_both_are() {
     assert_eq!(verdict(&oslo, None, None, friday), closed("Opens Monday 08:00."), "nothing was heard of the far end");
     let day = at("Europe/Oslo", "2026-11-20 12:00");
     assert_eq!(verdict(&oslo, None, None, day), Verdict::Open);
-    let told = Announced::of(&tokyo, day);
+    let told = Announced::of(&tokyo, None, day);
     assert_eq!(verdict(&always, Some(&told), None, day), closed("Opens Saturday 00:00 here, 09:00 at the other side."));
     let honolulu = schedule(&["daily = 20:00-22:00"], &[], "Pacific/Honolulu");
-    let told = Announced::of(&honolulu, day);
+    let told = Announced::of(&honolulu, None, day);
     let said = closed("Opens Monday 08:00 here, Sunday 21:00 at Hilltop.");
     assert_eq!(
         verdict(&oslo, Some(&told), Some("Hilltop"), at("Europe/Oslo", "2026-11-20 18:30")),
@@ -216,7 +218,6 @@ fn open_only_when_both_are() {
     let summer = schedule(&["mon-fri = 08:00-18:00"], &["2026-07-01/2026-07-31 = closed"], "Europe/Oslo");
     let said = closed("Opens Monday 3 August 08:00.");
     assert_eq!(verdict(&summer, None, None, at("Europe/Oslo", "2026-07-01 12:00")), said);
-    let never = schedule(&["mon = closed"], &[], "UTC");
     assert_eq!(verdict(&never, None, None, day), closed("The picture comes back by itself."));
 }
 
@@ -230,14 +231,45 @@ fn both_ends_agree_for_a_year() {
     while now < utc("2027-01-01 00:00") {
         // What was told is up to an hour old.
         let before = now - 1.hours();
-        let from_oslo = verdict(&york, Some(&Announced::of(&oslo, before)), None, now) == Verdict::Open;
-        let from_york = verdict(&oslo, Some(&Announced::of(&york, before)), None, now) == Verdict::Open;
+        let from_oslo = verdict(&york, Some(&Announced::of(&oslo, None, before)), None, now) == Verdict::Open;
+        let from_york = verdict(&oslo, Some(&Announced::of(&york, None, before)), None, now) == Verdict::Open;
         let truly = is_open(&oslo, now) && is_open(&york, now);
         assert_eq!((from_oslo, from_york), (truly, truly), "{now}");
         open += u32::from(truly);
         now += 30.minutes();
     }
     assert!(open > 1500, "{open}");
+}
+
+/// Who is closed for weeks has told what comes after them; the other one tells what it does then.
+#[test]
+fn the_next_opening_is_known_at_both_ends_however_far_away_it_is() {
+    let closed = |from: &str| format!("{from} = closed");
+    for (dates, far_dates, wanted) in [
+        ("2026-02-01", "2026-11-22/2026-12-31", "Friday 1 January"),
+        ("2027-01-01/2027-01-10", "2026-11-22/2026-12-31", "Monday 11 January"),
+        ("2026-12-20/2027-02-07", "2026-11-22/2026-12-31", "Monday 8 February"),
+        ("2026-11-22/2027-08-31", "2026-11-22/2026-12-31", "Wednesday 1 September"),
+    ] {
+        let one = schedule(&["mon-fri = 08:00-18:00"], &[&closed(dates)], "Europe/Oslo");
+        let other = schedule(&["mon-fri = 09:00-17:00"], &[&closed(far_dates)], "America/New_York");
+        let mut now = utc("2026-11-22 12:00");
+        let (mut from_one, mut from_other) = (Announced::of(&one, None, now), Announced::of(&other, None, now));
+        for round in 0..40 {
+            // A day later each time: nothing that was agreed on is lost again.
+            (from_one, from_other) =
+                (Announced::of(&one, Some(&from_other), now), Announced::of(&other, Some(&from_one), now));
+            assert!(from_one.len() <= MOST_ANNOUNCED && from_other.len() <= MOST_ANNOUNCED);
+            now += 24.hours();
+            if round < 3 || now > utc("2026-12-24 00:00") {
+                continue;
+            }
+            for (own, far, there) in [(&one, &from_other, "09:00 at X"), (&other, &from_one, "15:00 at X")] {
+                let Verdict::Closed(said) = verdict(own, Some(far), Some("X"), now) else { panic!("{now}") };
+                assert!(said.contains(wanted) && said.contains(there), "{wanted}: {said}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -266,7 +298,7 @@ fn clocks_that_differ_do_not_close_what_is_open() {
         (vec![], "1970-01-01 00:01", "2026-11-22 00:39"),
         (vec!["fri-sat = 08:00-02:00"], "2026-11-22 00:00:02", "2026-11-21 23:59:58"),
     ] {
-        let told = Announced::of(&schedule(&far, &[], "UTC"), utc(their_clock));
+        let told = Announced::of(&schedule(&far, &[], "UTC"), None, utc(their_clock));
         assert_eq!(
             verdict(&always, Some(&told), None, utc(our_clock)),
             Verdict::Open,

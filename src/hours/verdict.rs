@@ -19,9 +19,8 @@ pub enum Verdict {
 /// (nothing heard yet, or an older program) is taken for open. `site` is the far end's name, if known.
 pub fn verdict(own: &Schedule, far: Option<&[Announced]>, site: Option<&str>, now: Timestamp) -> Verdict {
     let far = far.map(Announced::read);
-    let ours = || own.open_from(now).next();
     let Some(far) = far else {
-        return match ours() {
+        return match own.open_from(now).next() {
             Some(open) if open.from <= now => Verdict::Open,
             next => Verdict::Closed(sentence(next.map(|open| open.from), now, own, None)),
         };
@@ -29,8 +28,8 @@ pub fn verdict(own: &Schedule, far: Option<&[Announced]>, site: Option<&str>, no
     match common(own, &far, now) {
         Some((at, _)) if at <= now => Verdict::Open,
         Some((at, offset)) => Verdict::Closed(sentence(Some(at), now, own, Some((offset, site)))),
-        // No opening in common is known: what we know is ours.
-        None => Verdict::Closed(sentence(ours().map(|open| open.from).filter(|at| *at > now), now, own, None)),
+        // None in common is known: nothing is promised that the far end has said will not be.
+        None => Verdict::Closed(sentence(None, now, own, None)),
     }
 }
 

@@ -73,8 +73,8 @@ pub(super) async fn attend(mut needs: Needs) {
         if judged != Some(minute) {
             // Not only the clock: hours have become known, or are others now.
             let hours_changed = judged.replace(minute).is_none();
-            needs.shutter.tell_hours(Announced::of(&schedule, now));
             let far = needs.far.borrow_and_update().clone();
+            needs.shutter.tell_hours(Announced::of(&schedule, far.as_deref(), now));
             let site = needs.view.borrow().far_site.clone();
             let verdict = hours::verdict(&schedule, far.as_deref(), site.as_deref(), now);
             closed = verdict != Verdict::Open;
