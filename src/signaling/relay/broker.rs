@@ -11,7 +11,6 @@ use super::carrier::{Carrier, Heard, Peer, QUEUE, Say};
 use crate::mqtt::{Client, Error, Event, Message, Options, Presence, Publication, Standing};
 use crate::signaling::message::{LONGEST_MESSAGE, for_people, read, to_json};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,7 +18,8 @@ use tokio::time::timeout;
 
 /// What is said of a portal that is there.
 const HERE: &[u8] = b"here";
-/// Others in the room that are remembered; in a room of two portals there are more only by remains, or by strangers.
+/// Others in the room that are remembered; in a room of two portals there are more only by remains, or by strangers. Whoever comes then takes the
+/// place of the one who has been silent for the longest.
 const MOST: usize = 64;
 /// Should somebody take our presence away, it is said again so often.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
@@ -121,11 +121,17 @@ pub fn start(options: &Options, prefix: &str, room: &str) -> Result<(Carrier, Jo
 }
 
 async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, mut said: mpsc::Receiver<Say>) {
-    let mut known: HashSet<Name> = HashSet::new();
-    let mut said_again: Option<Instant> = None;
+    let mut known = Known::default();
+    let mut presence = Presences::default();
     loop {
         let event = tokio::select! {
             event = client.next() => event,
+            () = until(presence.due()) => {
+                presence.said(Instant::now());
+                let (topic, payload) = (topics.presence(&topics.own.0), HERE.into());
+                publish(&client, Publication { topic, payload, retain: true }).await;
+                continue;
+            }
             say = said.recv() => match say {
                 Some(say) => {
                     publish(&client, letter(&topics, say)).await;
@@ -136,33 +142,39 @@ async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, m
         };
         let told = match event {
             Some(Event::Connected) => {
-                known.clear();
+                known = Known::default();
                 heard.send(Heard::Entered).await
             }
             Some(Event::Lost { reason }) => {
-                known.clear();
+                known = Known::default();
                 heard.send(Heard::Lost { reason: for_people(&reason, 200) }).await
             }
             Some(Event::Message(message)) => match topics.read(&message) {
                 Told::Letter(Letter { from, data }) => {
+                    known.heard(&from);
                     heard.send(Heard::Said { from: Peer::new(&from.0), text: data }).await
                 }
                 Told::Gone(name) if name == topics.own => {
                     // An earlier connection's last will, or somebody's mischief.
-                    let now = Instant::now();
-                    if said_again.is_none_or(|at| now.saturating_duration_since(at) > SAY_AGAIN) {
-                        said_again = Some(now);
-                        let (topic, payload) = (topics.presence(&name.0), HERE.into());
-                        publish(&client, Publication { topic, payload, retain: true }).await;
-                    }
+                    presence.taken(Instant::now());
                     Ok(())
                 }
                 Told::Here(name) if name == topics.own => Ok(()),
-                Told::Here(name) if known.len() < MOST && known.insert(name.clone()) => {
-                    heard.send(Heard::Arrived(Peer::new(&name.0))).await
-                }
-                Told::Gone(name) if known.remove(&name) => heard.send(Heard::Left(Peer::new(&name.0))).await,
-                Told::Here(_) | Told::Gone(_) => Ok(()),
+                Told::Here(name) => match known.arrived(&name) {
+                    Arrival::Known => Ok(()),
+                    Arrival::New { instead_of } => {
+                        let left = match instead_of {
+                            Some(other) => heard.send(Heard::Left(Peer::new(&other.0))).await,
+                            None => Ok(()),
+                        };
+                        match left {
+                            Ok(()) => heard.send(Heard::Arrived(Peer::new(&name.0))).await,
+                            nobody => nobody,
+                        }
+                    }
+                },
+                Told::Gone(name) if known.left(&name) => heard.send(Heard::Left(Peer::new(&name.0))).await,
+                Told::Gone(_) => Ok(()),
                 Told::Nonsense => heard.send(Heard::Nonsense).await,
             },
             None => return,
@@ -174,6 +186,71 @@ async fn carry(mut client: Client, topics: Topics, heard: mpsc::Sender<Heard>, m
             }
             return client.close().await;
         }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When our presence is to be said again. Plain data; the time is passed in.
+#[derive(Debug, Default)]
+struct Presences {
+    said: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Presences {
+    /// Somebody has taken it away.
+    fn taken(&mut self, now: Instant) {
+        let earliest = self.said.map_or(now, |at| now.max(at + SAY_AGAIN));
+        self.due.get_or_insert(earliest);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn said(&mut self, now: Instant) {
+        (self.said, self.due) = (Some(now), None);
+    }
+}
+
+/// Who else is in the room: who was heard of last is last.
+#[derive(Debug, Default)]
+struct Known(Vec<Name>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Arrival {
+    Known,
+    New { instead_of: Option<Name> },
+}
+
+impl Known {
+    fn arrived(&mut self, name: &Name) -> Arrival {
+        if self.0.contains(name) {
+            return Arrival::Known;
+        }
+        let instead_of = (self.0.len() == MOST).then(|| self.0.remove(0));
+        self.0.push(name.clone());
+        Arrival::New { instead_of }
+    }
+
+    /// It has written to us.
+    fn heard(&mut self, name: &Name) {
+        if let Some(at) = self.0.iter().position(|known| known == name) {
+            let name = self.0.remove(at);
+            self.0.push(name);
+        }
+    }
+
+    fn left(&mut self, name: &Name) -> bool {
+        let before = self.0.len();
+        self.0.retain(|known| known != name);
+        self.0.len() < before
     }
 }
 
@@ -232,6 +309,38 @@ mod tests {
         ] {
             assert_eq!(told(topic, payload, retained), Told::Nonsense, "{topic} {payload}");
         }
+    }
+
+    #[test]
+    fn presence_that_was_taken_away_is_said_again_in_time() {
+        let (mut presences, start) = (Presences::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        assert_eq!(presences.due(), None);
+        presences.taken(at(0));
+        assert_eq!(presences.due(), Some(at(0)), "at once");
+        presences.said(at(0));
+        // Again and again: put off, and not forgotten.
+        presences.taken(at(1));
+        presences.taken(at(2));
+        assert_eq!(presences.due(), Some(at(5)));
+        presences.said(at(5));
+        assert_eq!(presences.due(), None);
+        presences.taken(at(60));
+        assert_eq!(presences.due(), Some(at(60)));
+    }
+
+    #[test]
+    fn a_crowd_keeps_nobody_out_and_drives_nobody_out_who_talks() {
+        let name = |number: usize| Name(format!("{number:016x}"));
+        let mut known = Known::default();
+        assert_eq!(known.arrived(&name(0)), Arrival::New { instead_of: None });
+        for number in 1..1000 {
+            known.heard(&name(0));
+            let instead_of = (number >= MOST).then(|| name(number + 1 - MOST));
+            assert_eq!(known.arrived(&name(number)), Arrival::New { instead_of });
+        }
+        assert_eq!((known.0.len(), known.arrived(&name(0))), (MOST, Arrival::Known));
+        assert!(known.left(&name(0)) && !known.left(&name(0)));
     }
 
     proptest! {
