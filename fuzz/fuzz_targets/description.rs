@@ -25,6 +25,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         [&lines[..begin], &[text, "\r\n"], &lines[end..]].concat().concat()
     };
     fuzzing::description(&sdp, Fingerprint::of(b"x"));
+    fuzzing::guests_description(&sdp);
     let mut connection = fuzzing::connection(now);
     let Ok(offer) = RTCSessionDescription::offer(sdp) else { return };
     if connection.set_remote_description(now, offer).is_err() {

@@ -8,7 +8,7 @@ use super::congestion::{Controller, Limits};
 use super::ice::framing;
 use super::packetizer::{Packetizer, Stream};
 use super::reception::Reception;
-use super::{capture_time, control, interceptors, media_engine, sdp};
+use super::{capture_time, control, guest, interceptors, media_engine, sdp};
 use crate::codec::{Dependency, nal};
 use crate::ops::Figures;
 use crate::pairing::{Fingerprint, Identity};
@@ -353,6 +353,13 @@ pub fn control_message(bytes: &[u8]) {
 /// Any session description, up to the decision whether it announces the pinned certificate.
 pub fn description(text: &str, pinned: Fingerprint) -> bool {
     sdp::check_fingerprint(text, pinned).is_ok()
+}
+
+/// Any session description of a guest, up to the decision whether the library sees it.
+pub fn guests_description(text: &str) {
+    let taken = guest::description::check_offer(text).is_ok() || guest::description::check_answer(text).is_ok();
+    assert!(!taken || text.len() <= guest::description::MOST_BYTES, "a large one is taken");
+    let _ = guest::description::place(text);
 }
 
 /// What a TURN server, or what poses as one, sends over TCP or TLS, in pieces of any size; what is understood can be sent.

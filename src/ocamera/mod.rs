@@ -11,5 +11,7 @@
 //! watch is the broker's decision, by its users and topics.
 
 pub mod device;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod machine;
 pub mod message;
