@@ -141,7 +141,7 @@ fn privacy_outlives_a_restart_and_proves_itself() {
     // The note is gone, as if the disk had never taken it; and the portal begins again, here for another configuration.
     std::fs::remove_file(folder.path().join("data/private")).unwrap();
     std::fs::write(folder.path().join("portal.toml"), "[link]\nice_tcp = true\n").unwrap();
-    let again = portal.until("begun again", |status| status["last_end"]["cause"] == "began_again");
+    let again = portal.until("begun again", |status| status["last_end"]["cause"] == "changed");
     assert_eq!(again["view"]["slate"], "private", "the camera is on again, without a note on the disk");
     portal.until("private again", |status| status["privacy"]["state"] == "private");
 }

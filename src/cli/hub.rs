@@ -4,8 +4,10 @@ use super::{Exit, Failure, start_log};
 use crate::config::Config;
 use crate::hub;
 use crate::ops::systemd;
+use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::runtime::Builder;
 
@@ -13,9 +15,24 @@ use tokio::runtime::Builder;
 const PORT: &str = "PORT";
 const LOG_LEVEL: &str = "LOG_LEVEL";
 
+/// `screen-portal hub`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "The variable PORT sets the port, and LOG_LEVEL how much is logged, where they are set. All else is in the section [hub] \
+                        of the configuration: tokens, certificate, limits."
+)]
+pub struct Hub {
+    /// Address to listen on [default: hub.listen of the configuration]
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+}
+
 /// Runs it. `variable` gives the environment's.
-pub fn run(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<Exit, Failure> {
-    let config = with_variables(config.clone(), variable).map_err(|problem| (Exit::Configuration, problem))?;
+pub fn run(hub: &Hub, config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<Exit, Failure> {
+    let mut config = with_variables(config.clone(), variable).map_err(|problem| (Exit::Configuration, problem))?;
+    if let Some(listen) = hub.listen {
+        config.hub.listen = listen;
+    }
     start_log(&config)?;
     let failed = |error: std::io::Error| (Exit::Failed, format!("the hub's threads cannot be started: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;

@@ -69,7 +69,7 @@ enum Command {
     /// Start the portal at every boot: install, uninstall, status
     Service(service::Service),
     /// Run a hub: the signalling server where portals, browsers, cameras and media servers meet
-    Hub,
+    Hub(hub::Hub),
     /// Show two portals on this machine, paired with each other
     Demo {
         /// How long to run, in seconds. Default: until a window is closed, or 20 where there is no desktop
@@ -137,7 +137,7 @@ impl Cli {
             Command::Pair(pair) => pair::run(&pair, &loaded),
             Command::Discover(discover) => discover::run(&discover, &loaded),
             Command::Unpair => pair::unpair(&loaded),
-            Command::Hub => hub::run(config, |name| std::env::var(name).ok()),
+            Command::Hub(hub) => hub::run(&hub, config, |name| std::env::var(name).ok()),
             Command::Report { out } => report::run(config, file.as_deref(), &out),
             Command::Demo { seconds, out } => {
                 start_log(config)?;
@@ -216,14 +216,22 @@ fn end(ended: Result<Ended, portal::Error>) -> Result<Exit, Failure> {
         }
         Ok(Ended::Again(reason)) => {
             tracing::warn!("begins again: {reason}");
-            let refused = ending::begin_again(&reason);
-            Err((Exit::Failed, format!("cannot begin again after this: {reason}: {refused}")))
+            again(Cause::BeganAgain, &reason)
+        }
+        Ok(Ended::Changed(reason)) => {
+            tracing::info!("begins again: {reason}");
+            again(Cause::Changed, &reason)
         }
         Err(error) => {
             ending::note(Cause::Failed, &error.to_string());
             Err((Exit::of(&error), error.to_string()))
         }
     }
+}
+
+fn again(cause: Cause, reason: &str) -> Result<Exit, Failure> {
+    let refused = ending::begin_again(cause, reason);
+    Err((Exit::Failed, format!("cannot begin again after this: {reason}: {refused}")))
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {

@@ -7,10 +7,12 @@ use crate::pairing::attempts::Showing;
 use crate::pairing::{Code, Fingerprint, Identity, Paired};
 use crate::portal::discovery::announce;
 use crate::portal::pairing::enter::{self, Entry, Whereabouts};
-use crate::portal::pairing::{code_shown_here, own, store};
+use crate::portal::pairing::{Shown, own, store};
+use crate::signaling::PORT;
 use crate::signaling::pair::{Host, Listening, Turn};
 use clap::Args;
 use serde_json::json;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +32,8 @@ pub struct Pair {
     /// The code that the other portal shows, such as 47-harbor-orbit. Without: show one here, and wait
     #[arg(value_name = "CODE")]
     code: Option<String>,
-    /// Where the other portal listens. Without: it is looked for in the local network
-    #[arg(long, value_name = "HOST:PORT", requires = "code")]
+    /// Where the other portal listens, on port 7413 if no other is said. Without: it is looked for in the local network
+    #[arg(long, value_name = "HOST[:PORT]", requires = "code")]
     address: Option<String>,
     /// Give up after so long
     #[arg(long, value_name = "SECONDS")]
@@ -86,12 +88,29 @@ fn end(runtime: Runtime) {
 /// The other end shows the code.
 async fn enter(pair: &Pair, code: &str, config: &Config, identity: &Identity) -> Result<(), Failure> {
     let code: Code = code.parse().map_err(|error: crate::pairing::NotACode| (Exit::Usage, error.to_string()))?;
-    let whereabouts = pair.address.clone().map_or(Whereabouts::Unknown, Whereabouts::At);
+    let shown = Shown::look(&config.data.folder);
+    if shown.is_some_and(|shown| shown.code == code) {
+        return Err((
+            Exit::Usage,
+            "this is the code of the portal that runs here; enter the one that the other portal shows".into(),
+        ));
+    }
+    let whereabouts = pair.address.as_deref().map(with_port).map_or(Whereabouts::Unknown, Whereabouts::At);
     let (figures, turn) = (Arc::new(Figures::default()), Turn::default());
-    let entry = Entry { config, identity, figures: &figures, turn: &turn };
+    let listening = shown.map_or_else(|| enter::configured(config), |shown| shown.listening);
+    let entry = Entry { config, identity, listening, figures: &figures, turn: &turn };
     let far = enter::enter(&code, whereabouts, &entry, &|_| {}).await.map_err(failed)?;
     tell_paired(pair.json, &far);
     Ok(())
+}
+
+/// With the port that portals listen on, where none is said.
+fn with_port(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, PORT).to_string(),
+        Err(_) if !address.contains(':') => format!("{address}:{PORT}"),
+        Err(_) => address.into(),
+    }
 }
 
 /// The code is shown here: by this command, or by the portal that runs here.
@@ -161,10 +180,11 @@ async fn follow(pair: &Pair, sources: &Sources, folder: &Path) -> Result<(), Fai
             }
             return Ok(());
         }
-        if let Some((code, left)) = code_shown_here(folder)
+        if let Some(Shown { code, left_s, listening }) = Shown::look(folder)
             && told != Some(code)
         {
-            tell_code(pair.json, "The portal that runs here", &code, left, 0);
+            let port = listening.map_or(0, |address| address.port());
+            tell_code(pair.json, "The portal that runs here", &code, left_s, port);
             told = Some(code);
         }
         if told.is_none() && began.elapsed() > SHOWN_WITHIN {
@@ -231,4 +251,22 @@ pub(super) fn act_as_owner(folder: &Path) -> Result<(), Failure> {
     };
     let problem = || format!("cannot act for the user of {}: {}", folder.display(), std::io::Error::last_os_error());
     if done { Ok(()) } else { Err(failed(problem())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_not_said_is_the_usual_one() {
+        for (said, meant) in [
+            ("192.0.2.1", "192.0.2.1:7413"),
+            ("2001:db8::1", "[2001:db8::1]:7413"),
+            ("kiosk.local", "kiosk.local:7413"),
+            ("kiosk.local:80", "kiosk.local:80"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+        ] {
+            assert_eq!(with_port(said), meant);
+        }
+    }
 }

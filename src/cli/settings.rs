@@ -91,7 +91,7 @@ pub struct Settings {
 }
 
 /// For each command that does not take all flags, those that do something there.
-const TAKES: [(&str, &[&str]); 7] = [
+const TAKES: [(&str, &[&str]); 8] = [
     ("cameras", &[]),
     ("identity", &["config", "set", "data"]),
     ("pair", &["config", "set", "data", "site", "listen"]),
@@ -99,6 +99,7 @@ const TAKES: [(&str, &[&str]); 7] = [
     ("unpair", &["config", "set", "data"]),
     ("report", &["config", "set", "data", "status"]),
     ("service", &[]),
+    ("hub", &["config", "set", "data", "log_level", "log_format"]),
 ];
 
 /// Shows each flag only in the help of commands where it does something. It is understood everywhere: whoever gives it to the others is told where

@@ -52,6 +52,8 @@ pub enum Cause {
     Panicked,
     /// It began again, because that was the only remedy left.
     BeganAgain,
+    /// It began again with another configuration: somebody has changed it, or paired two portals.
+    Changed,
     /// Without a word: killed, by a person or for want of memory, or crashed.
     Killed,
     /// Together with the machine: its power was cut, or its kernel crashed.
@@ -113,7 +115,10 @@ pub fn begin(folder: &Path, started: Instant) -> Instant {
     }
     let short_runs = last.as_ref().map_or(0, |last| last.short_runs);
     // Who was started by somebody else waited there.
-    let delay = if handed_over.is_some() { delay(short_runs) } else { Duration::ZERO };
+    let delay = match &last {
+        Some(last) if handed_over.is_some() => last.delay(),
+        _ => Duration::ZERO,
+    };
     let started = if delay.is_zero() { started } else { wait(delay) };
     let note = Note::Running { boot, short_runs, since_unix_s: unix_s() };
     // At the first start there is no folder yet; it will hold the identity too, so it is as closed as that wants it.
@@ -153,12 +158,12 @@ pub fn was_private() -> bool {
     std::env::var_os(PRIVATE).is_some_and(|value| !value.is_empty())
 }
 
-/// Begins again: notes why, and replaces this program by itself. Other threads end here and now, so whatever should be orderly must have
+/// Begins again: notes why (`cause` is [`Cause::BeganAgain`] or [`Cause::Changed`]), and replaces this program by itself. Other threads end here and now, so whatever should be orderly must have
 /// been done before. Comes back only if the system refuses, with its answer.
-pub fn begin_again(reason: &str) -> io::Error {
+pub fn begin_again(cause: Cause, reason: &str) -> io::Error {
     let ending = match RUN.get() {
-        Some(run) => run.end(Cause::BeganAgain, reason),
-        None => Ending::new(Cause::BeganAgain, reason, Duration::MAX, 0),
+        Some(run) => run.end(cause, reason),
+        None => Ending::new(cause, reason, Duration::MAX, 0),
     };
     // An Ending has nothing that JSON cannot say.
     let handed_over = serde_json::to_string(&ending).unwrap_or_default();
@@ -197,6 +202,17 @@ impl Ending {
         let short_runs = if short { short_runs_before.saturating_add(1) } else { 0 };
         let ran_s = (ran < Duration::MAX).then(|| (ran.as_secs_f64() * 1e3).round() / 1e3);
         Self { cause, reason, unix_s: unix_s(), ran_s, short_runs }
+    }
+
+    /// Whether it was to begin again at once.
+    pub fn is_again(&self) -> bool {
+        matches!(self.cause, Cause::BeganAgain | Cause::Changed)
+    }
+
+    /// How long to wait before the program begins again. A configuration that was changed once is no reason to wait.
+    fn delay(&self) -> Duration {
+        let free = u32::from(self.cause == Cause::Changed);
+        if self.short_runs <= free { Duration::ZERO } else { delay(self.short_runs) }
     }
 
     /// Of a run that left no last words.
@@ -286,6 +302,7 @@ fn tell(last: &Ending) {
     let Ending { cause, reason, ran_s, short_runs, .. } = last;
     match cause {
         Cause::Asked => tracing::info!(ran_s, "the last run ended as asked: {reason}"),
+        Cause::Changed => tracing::info!(ran_s, "begun again: {reason}"),
         _ => tracing::warn!(?cause, ran_s, short_runs, "the last run ended by itself: {reason}"),
     }
 }
@@ -414,6 +431,8 @@ mod tests {
             delays.push(delay(short_runs).as_secs());
         }
         assert_eq!(delays, [0, 1, 2, 4, 8, 16, 30, 30, 30, 0, 1]);
+        let changed = |short_runs| Ending { cause: Cause::Changed, ..ended(short_runs) }.delay().as_secs();
+        assert_eq!([0, 1, 2, 3].map(changed), [0, 0, 2, 4], "once is free");
         assert_eq!(Ending::new(Cause::Asked, "", Duration::from_secs(1), 9).short_runs, 0);
         assert_eq!(delay(u32::MAX), LONGEST_DELAY);
     }
@@ -451,7 +470,7 @@ mod tests {
             let leaked = unsafe { libc::dup(1) };
             let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
             assert!(leaked > 2 && open < 12, "{open} descriptors: those of earlier lives are still open");
-            panic!("{}", begin_again(&format!("time {times}")));
+            panic!("{}", begin_again(Cause::BeganAgain, &format!("time {times}")));
         }
         for writable in [true, false] {
             let folder = tempfile::tempdir().unwrap();

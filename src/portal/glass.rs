@@ -6,7 +6,7 @@
 use super::quit::{Ended, Quit};
 use super::{Portal, Waker};
 use crate::display;
-use crate::ops::ending::{self, Cause};
+use crate::ops::ending::{self, Ending};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Portal {
             alarm: display::Alarm::new(move |error| lost.now(Ended::Again(error.to_string()))),
             remedies: self.remedies.clone(),
             // Who has begun again because the display was lost has to wait for another, however it is at a start.
-            patient: config.wait || ending::last().is_some_and(|last| last.cause == Cause::BeganAgain),
+            patient: config.wait || ending::last().is_some_and(Ending::is_again),
         };
         display::run(config, inputs)
     }

@@ -232,7 +232,7 @@ impl Keeper {
         });
         let again: Vec<_> = changes.iter().filter(|it| it.effect() == Effect::Again).map(Change::to_string).collect();
         if !again.is_empty() {
-            self.rooms.quit.now(Ended::Again(format!("the configuration has changed: {}", again.join(", "))));
+            self.rooms.quit.now(Ended::Changed(format!("the configuration has changed: {}", again.join(", "))));
         }
         true
     }

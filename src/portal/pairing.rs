@@ -96,6 +96,11 @@ pub(super) fn known_addresses(config: &Config) -> Vec<String> {
 
 /// Both screens say the same words, for a while after they were paired: the program has begun again since.
 pub(super) async fn confirm(loaded: Loaded, board: Arc<Board>) {
+    // Whoever was paired by a command beside it had no time to take its code away.
+    let folder = loaded.config.data.folder.clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || remove_code(&folder)).await {
+        tracing::debug!(%error, "the last pairing code stays in the data folder; it does not count any more");
+    }
     let words = &loaded.config.pairing.words;
     let written = std::fs::metadata(paired::path(&loaded.config.data.folder)).and_then(|file| file.modified());
     let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
@@ -187,7 +192,7 @@ async fn tell(
         let showing = showing.filter(|_| !ended);
         let write_to = folder.clone();
         let write = tokio::task::spawn_blocking(move || match showing {
-            Some(Showing::Code(code, until)) => write_code(&write_to, &code, until),
+            Some(Showing::Code(code, until)) => write_code(&write_to, &code, until, listening),
             _ => remove_code(&write_to),
         });
         if let Ok(Err(error)) = write.await {
@@ -244,10 +249,11 @@ async fn tell_others(mut found: watch::Receiver<Vec<Neighbour>>, board: Arc<Boar
     }
 }
 
-fn write_code(folder: &Path, code: &Code, until: Instant) -> std::io::Result<()> {
+fn write_code(folder: &Path, code: &Code, until: Instant, listening: Option<SocketAddr>) -> std::io::Result<()> {
     let left = until.saturating_duration_since(Instant::now());
     let until = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + left;
-    files::replace(&folder.join(CODE_FILE), format!("{code}\n{}\n", until.as_secs()).as_bytes(), 0o600)
+    let listening = listening.map_or_else(String::new, |address| address.to_string());
+    files::replace(&folder.join(CODE_FILE), format!("{code}\n{}\n{listening}\n", until.as_secs()).as_bytes(), 0o600)
 }
 
 fn remove_code(folder: &Path) -> std::io::Result<()> {
@@ -257,13 +263,27 @@ fn remove_code(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The code that a portal that runs here shows now, and for how many seconds more.
-pub(crate) fn code_shown_here(folder: &Path) -> Option<(Code, u64)> {
-    let text = files::read_text(&folder.join(CODE_FILE), 1024).ok()?;
-    let (code, until) = text.split_once('\n')?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let left = until.trim().parse::<u64>().ok()?.checked_sub(now).filter(|left| (1..=3600).contains(left))?;
-    Some((code.parse().ok()?, left))
+/// What a portal that runs here shows, for commands beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The code.
+    pub code: Code,
+    /// For so many seconds more.
+    pub left_s: u64,
+    /// Where the portal listens, which may be by a flag that only it was given; `None` if it does not.
+    pub listening: Option<SocketAddr>,
+}
+
+impl Shown {
+    /// By the portal that has this data folder, if one shows a code now.
+    pub(crate) fn look(folder: &Path) -> Option<Self> {
+        let text = files::read_text(&folder.join(CODE_FILE), 1024).ok()?;
+        let mut lines = text.lines();
+        let (code, until) = (lines.next()?.parse().ok()?, lines.next()?.parse::<u64>().ok()?);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let left_s = until.checked_sub(now).filter(|left| (1..=3600).contains(left))?;
+        Some(Self { code, left_s, listening: lines.next().and_then(|address| address.parse().ok()) })
+    }
 }
 
 #[cfg(test)]
@@ -274,14 +294,16 @@ mod tests {
     #[test]
     fn the_code_is_found_by_this_user_while_it_counts() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(code_shown_here(folder.path()).is_none());
+        assert!(Shown::look(folder.path()).is_none());
         let code = Code::random();
-        write_code(folder.path(), &code, Instant::now() + Duration::from_secs(100)).unwrap();
-        assert!(
-            code_shown_here(folder.path()).is_some_and(|(found, left)| found == code && (98..=100).contains(&left))
-        );
-        write_code(folder.path(), &code, Instant::now()).unwrap();
-        assert!(code_shown_here(folder.path()).is_none());
+        for listening in [None, Some(([192, 0, 2, 1], 7000).into())] {
+            write_code(folder.path(), &code, Instant::now() + Duration::from_secs(100), listening).unwrap();
+            let shown = Shown::look(folder.path()).unwrap();
+            assert_eq!((shown.code, shown.listening), (code, listening));
+            assert!((98..=100).contains(&shown.left_s));
+        }
+        write_code(folder.path(), &code, Instant::now(), None).unwrap();
+        assert!(Shown::look(folder.path()).is_none());
         remove_code(folder.path()).unwrap();
         remove_code(folder.path()).unwrap();
     }

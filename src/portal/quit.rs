@@ -19,6 +19,8 @@ pub enum Ended {
     Asked(&'static str),
     /// It has to begin again, for this reason: whoever ran it calls [`ending::begin_again`].
     Again(String),
+    /// The same, because its configuration is another one.
+    Changed(String),
 }
 
 /// Tells the main thread to end, whichever kind it is. Cheap to clone; the first one who tells knows why, unless the program is about to begin
@@ -43,7 +45,7 @@ impl Quit {
 
     /// Ends the portal: in order if it can, in any case within [`END_LIMIT`].
     pub(super) fn now(&self, how: Ended) {
-        let again = matches!(how, Ended::Again(_));
+        let again = !matches!(how, Ended::Asked(_));
         let Some(first) = self.decide(how) else { return };
         if !again {
             systemd::stopping();
@@ -71,7 +73,7 @@ impl Quit {
         let mut now = self.0.how.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = match &*now {
             None => true,
-            Some(Ended::Again(_)) => matches!(how, Ended::Asked(_)),
+            Some(Ended::Again(_) | Ended::Changed(_)) => matches!(how, Ended::Asked(_)),
             Some(Ended::Asked(_)) => false,
         };
         counts.then(|| now.replace(how).is_none())
@@ -98,12 +100,8 @@ impl Quit {
     pub(super) fn force(&self) {
         tracing::warn!("the orderly end takes too long and is cut short");
         match self.how() {
-            Some(Ended::Again(reason)) => {
-                // Refused; the exit code says so. The log is closed already.
-                let _ = ending::begin_again(&reason);
-                // SAFETY: ends the process; takes a number.
-                unsafe { libc::_exit(libc::EXIT_FAILURE) }
-            }
+            Some(Ended::Again(reason)) => again(Cause::BeganAgain, &reason),
+            Some(Ended::Changed(reason)) => again(Cause::Changed, &reason),
             Some(Ended::Asked(by)) => ending::note(Cause::Asked, &format!("{by}; what hung was cut short")),
             None => {}
         }
@@ -112,6 +110,13 @@ impl Quit {
         // SAFETY: ends the process; takes a number.
         unsafe { libc::_exit(libc::EXIT_SUCCESS) }
     }
+}
+
+fn again(cause: Cause, reason: &str) -> ! {
+    // Refused; the exit code says so. The log is closed already.
+    let _ = ending::begin_again(cause, reason);
+    // SAFETY: ends the process; takes a number.
+    unsafe { libc::_exit(libc::EXIT_FAILURE) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Portals listen on this one if no other is said.
+pub const PORT: u16 = 7413;
+
 /// Section `[signaling]`. One of the two portals being reachable by the other is enough.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,7 +40,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: "0.0.0.0:7413".into(),
+            listen: format!("0.0.0.0:{PORT}"),
             dial: String::new(),
             hub: String::new(),
             hub_token: String::new(),

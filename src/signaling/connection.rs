@@ -5,6 +5,7 @@ use super::choice::ConnectionId;
 use super::hello::{Handshake, LONGEST_FRAME, Refusal, Role};
 use super::limits::Allowance;
 use super::message::{LONGEST_MESSAGE, Message, SessionId, for_people};
+use super::pair::NOT_PAIRED;
 use super::socket::Socket;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -203,6 +204,10 @@ fn farewell(code: u16, reason: &str) -> String {
 
 fn websocket_problem(error: &tungstenite::Error) -> String {
     match error {
+        // Nothing proves it: words for people, and nothing else follows.
+        tungstenite::Error::Http(response) if response.status() == NOT_PAIRED => {
+            "the portal there is not paired, perhaps because it was replaced or lost its data: unpair this one too, then pair the two again".into()
+        }
         tungstenite::Error::Http(response) => format!("what answers is not a portal (HTTP {})", response.status()),
         tungstenite::Error::Io(error) => error.to_string(),
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => "it hung up".into(),

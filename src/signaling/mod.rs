@@ -37,7 +37,7 @@ pub mod sealing;
 mod socket;
 mod switchboard;
 
-pub use config::{Config, is_host_and_port};
+pub use config::{Config, PORT, is_host_and_port};
 pub use message::{Goodbye, LONGEST_MESSAGE, LONGEST_SDP, Malformed, Message, SessionId};
 pub(crate) use message::{for_people, hex, read, to_json};
 pub use probe::probe;

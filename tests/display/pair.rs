@@ -118,7 +118,16 @@ impl Pair {
 
     /// Pictures of the near portal that the far one has presented in this time.
     pub fn seen_within(&self, time: Duration) -> u64 {
-        let presented = || self.far.status().expect("the far portal answers").figures.incoming.presented;
+        // A page may be late on a busy machine; a portal that does not answer at all is another matter.
+        let presented = || {
+            let start = Instant::now();
+            loop {
+                if let Some(status) = self.far.status() {
+                    return status.figures.incoming.presented;
+                }
+                assert!(start.elapsed() < PATIENCE, "the far portal does not answer");
+            }
+        };
         let before = presented();
         std::thread::sleep(time);
         presented() - before

@@ -46,9 +46,9 @@ impl Overlays {
         Self { allowed, info, help, settings, entry, pin, self_view, touched, camera_asked: None }
     }
 
-    /// Whether one's own picture is wanted.
+    /// Whether one's own picture is wanted. It is drawn above the panels, and in a small window would lie upon the entry of a code.
     pub fn self_view(&self) -> bool {
-        self.self_view
+        self.self_view && !self.entry
     }
 
     /// Shows or hides one's own picture.

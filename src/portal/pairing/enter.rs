@@ -28,6 +28,8 @@ pub(crate) struct Entry<'a> {
     pub config: &'a Config,
     /// Who it is.
     pub identity: &'a Identity,
+    /// Where it listens for the other one afterwards, if it does.
+    pub listening: Option<SocketAddr>,
     /// Where it counts.
     pub figures: &'a Arc<Figures>,
     /// Shared with whoever shows a code here meanwhile.
@@ -126,15 +128,20 @@ pub(crate) async fn enter(
     }
 }
 
+/// Where a portal with this configuration listens, if that is known: not which port the system gives it.
+pub(crate) fn configured(config: &Config) -> Option<SocketAddr> {
+    let listen = config.signaling.listen_address()?.parse().ok();
+    listen.filter(|address: &SocketAddr| address.port() > 0)
+}
+
 async fn attempt(
     code: &Code,
     address: Option<&str>,
     entry: &Entry<'_>,
     tell: &(dyn Fn(Step) + Send + Sync),
 ) -> Result<Paired, Failure> {
-    let Entry { config, identity, figures, turn } = *entry;
-    let listening = config.signaling.listen_address().and_then(|listen| listen.parse().ok());
-    let own = own(config, identity, listening.filter(|it: &SocketAddr| it.port() > 0));
+    let Entry { config, identity, listening, figures, turn } = *entry;
+    let own = own(config, identity, listening);
     let store = store(&config.data.folder, address.map(Into::into));
     let _ours = turn.wait().await.ok_or(Failure::Meanwhile)?;
     let tried = match address {
@@ -242,7 +249,9 @@ mod tests {
         let codes: Vec<_> = ends.iter().map(|end| (end.3.to_string(), end.4)).rev().collect();
         let entering = ends.into_iter().zip(codes).map(|((config, identity, turn, .., waits), (address, code))| {
             tokio::spawn(async move {
-                let entry = Entry { config: &config, identity: &identity, figures: &Arc::default(), turn: &turn };
+                let listening = configured(&config);
+                let entry =
+                    Entry { config: &config, identity: &identity, listening, figures: &Arc::default(), turn: &turn };
                 let entered = enter(&code, Whereabouts::At(address), &entry, &|_| {}).await;
                 match entered {
                     // Who enters shows nothing any more, as in a portal.

@@ -1,7 +1,7 @@
 //! Codes that people type at the kiosk itself, one after the other, while the portal goes on showing its own.
 
 use super::super::board::Board;
-use super::enter::{Entry, Failure, Whereabouts, enter};
+use super::enter::{Entry, Failure, Whereabouts, configured, enter};
 use crate::config::Config;
 use crate::discovery::Neighbour;
 use crate::ops::{EnteredCode, Figures, Typed};
@@ -60,7 +60,13 @@ impl Kiosk {
         if matches!(*self.shown.borrow(), Some(Showing::Code(own, _)) if own == code) {
             return Err(Refused::Own);
         }
-        let entry = Entry { config: &self.config, identity: &self.identity, figures: &self.figures, turn: &self.turn };
+        let entry = Entry {
+            config: &self.config,
+            identity: &self.identity,
+            listening: configured(&self.config),
+            figures: &self.figures,
+            turn: &self.turn,
+        };
         let tell = |step: super::enter::Step| self.board.entered(EnteredCode::Tried(step.to_string()));
         Ok(enter(&code, Whereabouts::Among(self.found.clone()), &entry, &tell).await?)
     }

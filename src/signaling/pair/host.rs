@@ -1,7 +1,7 @@
 //! The end that shows the code: listens while the portal is not paired, and waits in the code's room wherever a hub or a broker is configured.
 //! Strangers get little: eight connections at once, three seconds to the first message, one exchange at a time, and no line in the log per head.
 
-use super::{Failure, PATH, Store, Turn, carry, close};
+use super::{Failure, NOT_PAIRED, PATH, Store, Turn, carry, close};
 use crate::ops::Figures;
 use crate::pairing::attempts::{Attempts, Refusal, Showing};
 use crate::pairing::{Code, Exchange, Own, Paired};
@@ -18,7 +18,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
 
 /// Connections at once; who comes besides is sent away.
 const CONNECTIONS: usize = 8;
@@ -258,6 +257,6 @@ fn only_pairing(request: &Request, response: Response) -> Result<Response, Error
         return Ok(response);
     }
     let mut refused = ErrorResponse::new(Some("this portal is not paired\n".into()));
-    *refused.status_mut() = StatusCode::NOT_FOUND;
+    *refused.status_mut() = NOT_PAIRED;
     Err(refused)
 }

@@ -21,9 +21,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::http::StatusCode;
 
 /// The path of pairing; signalling's is `/signal`.
 pub(super) const PATH: &str = "/pair";
+/// How a portal that is not paired answers whoever wants to signal.
+pub(super) const NOT_PAIRED: StatusCode = StatusCode::CONFLICT;
 /// How long saying why may take.
 const FAREWELL: Duration = Duration::from_millis(250);
 
