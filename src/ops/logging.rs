@@ -12,15 +12,18 @@ use super::{CameraState, Figures, LinkState, Slate, Snapshot, View, Words};
 use crate::config::{Log, LogFormat};
 use journal::{Journal, JournalFormat};
 use repetition::Calm;
-use rotation::Rotation;
 pub use rotation::aged;
+use rotation::{Refused, Rotation};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -29,6 +32,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 pub const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How often is looked for what is to be summed up.
 const SUM_EVERY: Duration = Duration::from_secs(10);
+/// How often it is said that the file takes nothing.
+const REFUSED_EVERY: Duration = Duration::from_secs(600);
 /// Lines that may wait for whoever writes them; more are lost. About half a megabyte.
 const QUEUE_LINES: usize = 4096;
 /// How long the end waits for lines to be written.
@@ -41,6 +46,14 @@ struct Running {
     lost: Vec<ErrorCounter>,
     /// Lost lines that were told of.
     told: usize,
+    file: Option<LogFile>,
+}
+
+/// The log's file, as far as it takes nothing.
+struct LogFile {
+    path: PathBuf,
+    refused: Arc<Refused>,
+    told: Option<Instant>,
 }
 
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
@@ -91,12 +104,15 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
     let mut problem = None;
     if !config.file.as_os_str().is_empty() {
         match Rotation::open(&config.file, config.file_bytes, config.files) {
-            Ok(file) => layers.push(lines(config.format, false, running.writer(file, "log-file"))),
+            Ok(file) => {
+                running.file = Some(LogFile { path: config.file.clone(), refused: file.refused(), told: None });
+                layers.push(lines(config.format, false, running.writer(file, "log-file")));
+            }
             Err(error) => problem = Some(error),
         }
     }
     let (filter, handle) = reload::Layer::new(filter);
-    tracing_subscriber::registry().with(layers).with(filter).with(&*CALM).try_init()?;
+    tracing_subscriber::registry().with(layers).with(filter).with(filter_fn(shows_no_media)).with(&*CALM).try_init()?;
     if !is_fixed {
         // The log is started once; there is nothing to be lost here.
         let _ = FILTER.set(Box::new(move |filter| handle.reload(filter)));
@@ -110,6 +126,14 @@ pub fn start(config: &Log, rust_log: Option<&str>) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// Where the library prints packets that it has decrypted, pieces of pictures, as errors when nobody takes them: after a portal stood still for some
+/// seconds. What is lost is counted at our end. No configuration of the log brings these back, for nothing is recorded.
+const PRINTS_MEDIA: &str = "webrtc::peer_connection::driver";
+
+fn shows_no_media(line: &Metadata<'_>) -> bool {
+    !line.target().starts_with(PRINTS_MEDIA)
 }
 
 type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
@@ -172,6 +196,14 @@ fn sum_up(now: Instant) {
     let news = lost - std::mem::replace(&mut running.told, lost).min(lost);
     if news > 0 {
         tracing::warn!(lines = news, "{news} lines of the log were lost: whoever reads it was too slow");
+    }
+    // This line is one more that the disk does not take.
+    if let Some(file) = &mut running.file
+        && file.told.is_none_or(|at| now.saturating_duration_since(at) >= REFUSED_EVERY)
+        && let Some((news, why)) = file.refused.take()
+    {
+        file.told = Some(now);
+        tracing::warn!(lines = news, "{news} lines of the log could not be written to {}: {why}", file.path.display());
     }
 }
 
@@ -263,6 +295,30 @@ pub fn summary(snapshot: &Snapshot, view: &View) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+    impl Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    impl MakeWriter<'_> for Said {
+        type Writer = Self;
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Said {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     #[test]
     fn a_bare_level_is_for_our_own_lines() {
@@ -276,34 +332,30 @@ mod tests {
     /// What the libraries say is let through by a filter of these directives, or not.
     #[test]
     fn the_librarys_word_on_turn_servers_is_not_heard_and_its_other_errors_are() {
-        use tracing_subscriber::fmt::MakeWriter;
-        #[derive(Clone, Default)]
-        struct Said(Arc<Mutex<Vec<u8>>>);
-        impl Write for Said {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().write(bytes)
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        impl MakeWriter<'_> for Said {
-            type Writer = Self;
-            fn make_writer(&self) -> Self {
-                self.clone()
-            }
-        }
         let said = Said::default();
         let filter = directives("info").parse::<EnvFilter>().unwrap();
         let lines = tracing_subscriber::fmt::layer().with_writer(said.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines).with(filter), || {
             tracing::error!(target: "webrtc::peer_connection::transport::turn_relayer", "TURN transaction timed out");
-            tracing::error!(target: "webrtc::peer_connection::driver", "something else");
+            tracing::error!(target: "webrtc::peer_connection", "something else");
             tracing::info!("the TURN server does not answer");
         });
-        let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        let said = said.text();
         assert!(!said.contains("transaction timed out"), "{said}");
         assert!(said.contains("something else") && said.contains("does not answer"), "{said}");
+    }
+
+    #[test]
+    fn what_prints_media_is_never_heard() {
+        let said = Said::default();
+        let lines = tracing_subscriber::fmt::layer().with_writer(said.clone());
+        let log = tracing_subscriber::registry().with(lines).with("trace".parse::<EnvFilter>().unwrap());
+        tracing::subscriber::with_default(log.with(filter_fn(shows_no_media)), || {
+            tracing::error!(target: "webrtc::peer_connection::driver", "payload: a picture");
+            tracing::error!(target: "webrtc::peer_connection", "something else");
+        });
+        let said = said.text();
+        assert!(said.contains("something else") && !said.contains("payload"), "{said}");
     }
 
     /// A portal that has shown and sent pictures, and whose view became this one at the 100th second; its line at the

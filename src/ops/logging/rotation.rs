@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A log has names and addresses: it is for whoever runs the portal, and root.
 const MODE: u32 = 0o600;
@@ -18,6 +19,24 @@ pub struct Rotation {
     /// Files in all.
     files: u32,
     open: Option<(File, u64)>,
+    refused: Arc<Refused>,
+}
+
+/// Lines that the disk did not take.
+#[derive(Debug, Default)]
+pub struct Refused(Mutex<(usize, String)>);
+
+impl Refused {
+    fn one(&self, error: &io::Error) {
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = (refused.0.saturating_add(1), error.to_string());
+    }
+
+    /// How many since this was asked last, and why the last one.
+    pub fn take(&self) -> Option<(usize, String)> {
+        let refused = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        (refused.0 > 0).then_some(refused)
+    }
 }
 
 impl Rotation {
@@ -26,9 +45,30 @@ impl Rotation {
     /// # Errors
     /// It cannot be written. Later on a disk that takes nothing costs lines, and is tried again with each.
     pub fn open(path: &Path, most_bytes: u64, files: u32) -> io::Result<Self> {
-        let mut rotation = Self { path: path.into(), most_bytes, files, open: None };
+        let mut rotation = Self { path: path.into(), most_bytes, files, open: None, refused: Arc::default() };
         rotation.open = Some(rotation.current()?);
         Ok(rotation)
+    }
+
+    /// Where it is told what the disk does not take.
+    pub fn refused(&self) -> Arc<Refused> {
+        Arc::clone(&self.refused)
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let length = line.len() as u64;
+        if self.open.as_ref().is_some_and(|(_, written)| *written > 0 && written + length > self.most_bytes) {
+            self.open = None;
+            self.rotate()?;
+        }
+        let (mut file, written) = match self.open.take() {
+            Some(open) => open,
+            None => self.current()?,
+        };
+        // On an error it is opened anew with the next line.
+        file.write_all(line)?;
+        self.open = Some((file, written + length));
+        Ok(())
     }
 
     fn current(&self) -> io::Result<(File, u64)> {
@@ -71,19 +111,13 @@ pub fn aged(path: &Path, age: u32) -> PathBuf {
 impl Write for Rotation {
     /// Writes a line; of one that a full disk cuts short, the next one follows on the same line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let length = line.len() as u64;
-        if self.open.as_ref().is_some_and(|(_, written)| *written > 0 && written + length > self.most_bytes) {
-            self.open = None;
-            self.rotate()?;
+        match self.append(line) {
+            Ok(()) => Ok(line.len()),
+            Err(error) => {
+                self.refused.one(&error);
+                Err(error)
+            }
         }
-        let (mut file, written) = match self.open.take() {
-            Some(open) => open,
-            None => self.current()?,
-        };
-        // On an error it is opened anew with the next line.
-        file.write_all(line)?;
-        self.open = Some((file, written + length));
-        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -132,7 +166,10 @@ mod tests {
         rotation.write_all(b"a first line\n").unwrap();
         fs::remove_dir_all(&inner).unwrap();
         // Into a file that has no name any more, and then nowhere.
-        assert!((0..3).any(|_| rotation.write_all(b"a line too many\n").is_err()));
+        let failed = (0..3).filter(|_| rotation.write_all(b"a line too many\n").is_err()).count();
+        let (refused, why) = rotation.refused().take().unwrap();
+        assert!(failed > 0 && refused == failed && why.contains("No such file"), "{failed} {refused} {why}");
+        assert_eq!(rotation.refused().take(), None);
         fs::create_dir(&inner).unwrap();
         rotation.write_all(b"again\n").unwrap();
         assert_eq!(fs::read_to_string(inner.join("portal.log")).unwrap(), "again\n");
