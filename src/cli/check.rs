@@ -1,5 +1,6 @@
 //! `screen-portal check`: everything that a portal needs, looked at one after the other, each with a remedy.
 
+mod named;
 mod network;
 mod running;
 
@@ -60,6 +61,17 @@ pub fn run(loaded: &Loaded, headless: bool) -> Exit {
     }
     print("pairing", pairing(config, identity.as_ref().ok()));
     print("opening hours", hours(&config.hours));
+    if !config.log.file.as_os_str().is_empty() {
+        print("log file", named::log_file(&config.log.file));
+    }
+    let search = std::env::var("PATH").unwrap_or_default();
+    for (what, words) in
+        [("standby command", &config.display.standby_command), ("wake command", &config.display.wake_command)]
+    {
+        if !words.is_empty() {
+            print(what, named::command(words, &search));
+        }
+    }
     // Before anything is tried: what a portal has open cannot be had beside it.
     print("source", running.as_ref().map_or_else(|| source(config), Running::source));
     let without = || Skipped("--headless".into());

@@ -67,12 +67,40 @@ impl Privacy {
     /// Checks the names. Which of them a keyboard has is not known before it is pressed.
     pub fn check(&self) -> Result<(), Invalid> {
         let is_name = |name: &String| (1..=32).contains(&name.chars().count()) && !name.contains(char::is_whitespace);
-        let problem = match self.keys.iter().find(|name| !is_name(name)) {
+        let wrong = self.keys.iter().find(|name| !is_name(name) || is_taken(name));
+        let problem = match wrong {
+            Some(name) if is_name(name) => {
+                format!("`{name}` does something else already, or types the PIN: name another key, F13 for instance")
+            }
             Some(name) => format!("`{name}` is no name of a key: F13, Pause, xkb:0x1008ff8f, or the letter on it"),
             None if self.keys.len() > 8 => format!("{} keys: at most 8", self.keys.len()),
             None => return Ok(()),
         };
         Err(Invalid { key: "keys", problem })
+    }
+}
+
+/// What the portal itself listens to, and what types a PIN: whoever gave it to privacy as well could not get in any more.
+fn is_taken(key: &str) -> bool {
+    const NAMED: [&str; 13] = [
+        "F1",
+        "Enter",
+        "Escape",
+        "Backspace",
+        "Space",
+        "ArrowUp",
+        "ArrowDown",
+        "ArrowLeft",
+        "ArrowRight",
+        "Control",
+        "Shift",
+        "Alt",
+        "AltGraph",
+    ];
+    let mut characters = key.chars();
+    match (characters.next(), characters.next()) {
+        (Some(one), None) => one.is_ascii_digit() || "rfvcis?".contains(one.to_ascii_lowercase()),
+        _ => NAMED.iter().any(|named| named.eq_ignore_ascii_case(key)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::canvas::{Block, Canvas};
 use super::fit::Extent;
 use super::overlays::{Overlays, Shown};
 use super::qr::Qr;
-use crate::ops::{Invitation, Slate, View};
+use crate::ops::{Invitation, Slate, View, Waiting};
 use bevy::asset::RenderAssetUsages;
 use bevy::image::ImageSampler;
 use bevy::prelude::*;
@@ -34,17 +34,22 @@ pub fn command(view: &View) -> Option<&str> {
 
 /// Who else waits in the local network, if anybody.
 pub fn others(view: &View) -> Option<String> {
-    let names = view.waiting.iter().take(NAMES).map(|name| match name.chars().count() {
-        0 => "(no name)".to_owned(),
-        length if length > LONGEST_NAME => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
-        _ => name.clone(),
-    });
+    let names = view.waiting.iter().take(NAMES).map(name);
     let names: Vec<_> = names.collect();
     let more = match view.waiting.len().saturating_sub(NAMES) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
     (!names.is_empty()).then(|| format!("Waiting in this network: {}{more}", names.join(", ")))
+}
+
+/// What it is called on a screen.
+pub fn name(waiting: &Waiting) -> String {
+    match waiting.site.chars().count() {
+        0 => format!("(no name, {:.4})", waiting.id),
+        length if length > LONGEST_NAME => waiting.site.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
+        _ => waiting.site.clone(),
+    }
 }
 
 /// Where words and code are on a canvas.
@@ -124,7 +129,7 @@ mod tests {
 
     fn code(waiting: &[&str]) -> View {
         let invitation = Invitation::Code { code: "47-harbor-orbit".into(), command: "x".into() };
-        let waiting = waiting.iter().map(|name| name.to_string()).collect();
+        let waiting = waiting.iter().map(|name| Waiting { site: name.to_string(), id: "0123".into() }).collect();
         View { slate: Slate::NotPaired, invitation: Some(invitation), waiting, ..View::default() }
     }
 
@@ -132,7 +137,7 @@ mod tests {
     fn others_are_named_up_to_four() {
         assert_eq!(others(&code(&[])), None);
         assert_eq!(others(&code(&["Hilltop"])).unwrap(), "Waiting in this network: Hilltop");
-        assert_eq!(others(&code(&["A", "", "C", "D"])).unwrap(), "Waiting in this network: A, (no name), C, D");
+        assert_eq!(others(&code(&["A", "", "C", "D"])).unwrap(), "Waiting in this network: A, (no name, 0123), C, D");
         let long = "x".repeat(64);
         let said = others(&code(&[long.as_str(); 64])).unwrap();
         assert!(said.ends_with(", and 60 more") && said.chars().count() < 150, "{said}");

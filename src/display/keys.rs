@@ -196,15 +196,16 @@ pub(super) fn listen(
             tracing::debug!(key = name, "key");
         }
         let action = action(&input.logical_key, control);
-        // Free wherever somebody is on the screen, unless it is a letter of a name or a code.
-        let is_privacy = action == Some(Action::Privacy) && is_free(Action::Privacy, shown.0.slate) && !writing;
+        // Free wherever somebody is on the screen, unless it is a letter of a name or a code. Whoever is on the page may end it there, too.
+        let may_privacy = is_free(Action::Privacy, shown.0.slate) || overlays.settings();
+        let is_privacy = action == Some(Action::Privacy) && may_privacy && !writing;
         if (overlays.settings() || overlays.entry()) && !is_privacy {
             let press = press(&input.logical_key, control).filter(|press| !input.repeat || press.goes_on());
             let Some(press) = press else { continue };
             // Whoever is on the page is there: another minute.
             operator.lock.is_open(now);
             let outcome = match overlays.entry() {
-                true => operator.entry.press(press, &shown.0.entered),
+                true => operator.entry.press(press, &shown.0.entered, &shown.0.waiting),
                 false => operator.page.press(press, &live.0),
             };
             match outcome {

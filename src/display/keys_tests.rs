@@ -115,7 +115,10 @@ fn privacy_is_free_wherever_somebody_is() {
     assert_eq!(kiosk.letter("p"), [], "a letter of a name");
     let mut kiosk = Kiosk::new("4711", Some(SECOND), Slate::Private);
     kiosk.open_settings();
-    assert_eq!(kiosk.letter("p"), [], "to switch the camera on again is not free there");
+    assert_eq!(kiosk.letter("p"), [Action::Privacy], "whoever is on the page has given the PIN");
+    let mut kiosk = Kiosk::new("4711", None, Slate::Private);
+    assert_eq!(kiosk.letter("p"), [], "to switch the camera on again is not free elsewhere");
+    assert!(kiosk.lock().lock.is_asking(Instant::now()));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{Config, Inputs, Live, Remedies, qr};
 use crate::capture::lens::Veil;
 use crate::demo::{Picture, Region};
 use crate::media::{Exhausted, Format, Frame, Pool, Size, Waker, mailbox};
-use crate::ops::{CameraState, EnteredCode, FarCamera, Figures, Invitation, LinkState, Slate, View};
+use crate::ops::{CameraState, EnteredCode, FarCamera, Figures, Invitation, LinkState, Slate, View, Waiting};
 use bevy::prelude::*;
 use std::path::Path;
 use std::process::Command;
@@ -172,10 +172,17 @@ fn pairing(not_paired: impl Fn(Invitation) -> View) -> Vec<Scene> {
         let command = format!("screen-portal pair {code} --address {address}:7413");
         not_paired(Invitation::Code { code: code.into(), command })
     };
-    let usual = View { waiting: vec!["Hilltop".into()], ..shows("47-harbor-orbit", "192.168.178.21") };
+    let waiting = |names: &[&str]| {
+        names
+            .iter()
+            .enumerate()
+            .map(|(at, site)| Waiting { site: site.to_string(), id: format!("{at:016x}") })
+            .collect()
+    };
+    let usual = View { waiting: waiting(&["Hilltop"]), ..shows("47-harbor-orbit", "192.168.178.21") };
     let names = ["Hilltop", "The community centre on the hill above the harbour", "Oslo", "", "Bergen", "Vardø"];
     let crowd = View {
-        waiting: names.map(String::from).to_vec(),
+        waiting: waiting(&names),
         // The widest words that there are.
         ..shows("99-mushroom-umbrella", "[2001:db8:1111:2222:3333:4444:5555:6666]")
     };
@@ -189,7 +196,7 @@ fn pairing(not_paired: impl Fn(Invitation) -> View) -> Vec<Scene> {
         EnteredCode::Refused(words.into())
     };
     let again = EnteredCode::Refused(
-        "192.168.178.20:7413: the code is not the one that is shown there; a new one is shown now, enter that".into(),
+        "192.168.178.20:7413: the code is not the one that is shown there, and does not count any more; enter the one that is shown now".into(),
     );
     let tried = EnteredCode::Tried("Pairing with the portal at 192.168.178.20:7413 …".into());
     vec![
@@ -200,6 +207,7 @@ fn pairing(not_paired: impl Fn(Invitation) -> View) -> Vec<Scene> {
         entry("entry-tried", "99 mushroom umbrella", tried),
         entry("entry-wrong-code", "47 harbor orbit\n", again),
         entry("entry-nobody", "62 latin zebra\n", refused()),
+        Scene::new("entry-several", crowd.clone(), Panel::Entry("62 latin zebra")),
         upright(code()),
         upright(crowded()),
         upright(entry("entry-longest", "99 mushroom umbrella\n", refused())),
@@ -315,7 +323,7 @@ fn exhibit(
                 overlays.open_entry();
                 for key in keys.chars() {
                     let press = if key == '\n' { Press::Enter } else { Press::Text(key) };
-                    operator.entry.press(press, &EnteredCode::None);
+                    operator.entry.press(press, &EnteredCode::None, &[]);
                 }
             }
         }

@@ -290,9 +290,13 @@ async fn converse(
     events: &mpsc::Sender<Event>,
 ) -> String {
     let mut asked = false;
+    let mut welcomed = false;
+    let late = sleep(CONNECT);
+    tokio::pin!(late);
     loop {
         let frame = tokio::select! {
             frame = timeout(QUIET, socket.next()) => frame,
+            () = &mut late, if !welcomed => return "it did not welcome us within 10 s: is it a hub?".into(),
             order = to_do.recv() => {
                 let Some(order) = order else {
                     let _ = timeout(Duration::from_millis(300), socket.close(None)).await;
@@ -318,6 +322,7 @@ async fn converse(
             Ok(Some(Ok(Frame::Text(text)))) => match serde_json::from_str(&text) {
                 Ok(message) => {
                     let enters = matches!(message, FromHub::Welcome { .. });
+                    welcomed |= enters;
                     if events.send(Event::Message(message)).await.is_err() {
                         return "ended here".into();
                     }

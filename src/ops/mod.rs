@@ -34,5 +34,7 @@ pub use privacy::{Privacy, PrivacyState, open_devices};
 pub use process::{ProcessUsage, free_large_blocks_at_once, process_usage};
 pub use quality::{Quality, QualityChange};
 pub use terminal::{say, try_say};
-pub use view::{CameraState, Command, EnteredCode, FarCamera, Invitation, LinkState, Slate, Typed, Value, View};
+pub use view::{
+    CameraState, Command, EnteredCode, FarCamera, Invitation, LinkState, Slate, Typed, Value, View, Waiting,
+};
 pub use words::Words;

@@ -182,10 +182,9 @@ pub struct View {
     /// code is a secret, and the status pages may be read from afar.
     #[serde(skip)]
     pub invitation: Option<Invitation>,
-    /// Others in the local network who wait to be paired, by the names of their places, while the portal does so, too. Untrusted text, at most 64
-    /// characters each, no control characters.
+    /// Others in the local network who wait to be paired, while the portal does so, too.
     #[serde(skip)]
-    pub waiting: Vec<String>,
+    pub waiting: Vec<Waiting>,
     /// What comes of the code that was entered here last, while the portal is not paired.
     #[serde(skip)]
     pub entered: EnteredCode,
@@ -232,9 +231,23 @@ pub enum EnteredCode {
     Paired(String),
 }
 
+/// Another portal that waits to be paired, as it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// The name of its place. Untrusted text, at most 64 characters, no control characters.
+    pub site: String,
+    /// Tells it from others of the same name.
+    pub id: String,
+}
+
 /// A code that was typed at the kiosk. A secret: it has no words for the log.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Typed(pub String);
+pub struct Typed {
+    /// The code.
+    pub code: String,
+    /// Which of several portals in the local network shows it ([`Waiting::id`]), where somebody has said so.
+    pub shown_by: Option<String>,
+}
 
 impl fmt::Debug for Typed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,7 +340,10 @@ mod tests {
             (Command::Set("display", "rotate_deg", Value::Number(90)), "display.rotate_deg to be 90"),
             (Command::Set("display", "self_view", Value::Flag(false)), "display.self_view to be off"),
             (Command::NextCamera, "the next camera"),
-            (Command::Pair(Typed("47-harbor-orbit".into())), "pairing, with a code that was entered"),
+            (
+                Command::Pair(Typed { code: "47-harbor-orbit".into(), shown_by: None }),
+                "pairing, with a code that was entered",
+            ),
         ] {
             assert_eq!(command.to_string(), words);
             assert!(!format!("{command:?}").contains("harbor"), "a code is a secret");

@@ -2,7 +2,7 @@
 
 use crate::link;
 use crate::media::{Eras, Waker};
-use crate::ops::{CameraState, EnteredCode, FarCamera, Figures, Invitation, Slate, View};
+use crate::ops::{CameraState, EnteredCode, FarCamera, Figures, Invitation, Slate, View, Waiting};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -97,7 +97,7 @@ impl Board {
     }
 
     /// Who else in the local network waits to be paired.
-    pub(super) fn waiting(&self, waiting: Vec<String>) {
+    pub(super) fn waiting(&self, waiting: Vec<Waiting>) {
         self.change(|state| state.view.waiting = waiting);
     }
 

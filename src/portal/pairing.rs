@@ -9,7 +9,7 @@ use super::discovery;
 use super::keeper::Order;
 use crate::config::{Config, Loaded, paired};
 use crate::discovery::Neighbour;
-use crate::ops::{EnteredCode, Figures, Invitation, Typed};
+use crate::ops::{EnteredCode, Figures, Invitation, Typed, Waiting};
 use crate::pairing::attempts::Showing;
 use crate::pairing::{self, Code, Identity, Own, Way};
 use crate::signaling::pair::{self, Host, Listening, Store, Turn};
@@ -245,7 +245,8 @@ fn is_private(ip: &IpAddr) -> bool {
 async fn tell_others(mut found: watch::Receiver<Vec<Neighbour>>, board: Arc<Board>) {
     while found.changed().await.is_ok() {
         let found = found.borrow_and_update().clone();
-        board.waiting(found.into_iter().filter(|neighbour| neighbour.waits).map(|neighbour| neighbour.site).collect());
+        let waiting = found.into_iter().filter(|neighbour| neighbour.waits);
+        board.waiting(waiting.map(|it| Waiting { site: it.site, id: it.id.to_string() }).collect());
     }
 }
 

@@ -173,7 +173,7 @@ fn a_running_portal_counts_and_logs_wrong_codes() {
     let wrong = wrong(Some(code)).to_string();
     let refused = there.command(&["pair", &wrong, "--address", &here.listen]);
     assert_eq!(refused.status.code(), Some(9));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("a new one is shown now"), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("does not count any more"), "{refused:?}");
     let figures = running.status().unwrap().figures.pairing;
     assert_eq!((figures.burnt_codes, figures.completed, figures.codes), (1, 0, 2));
     assert!(here.log().contains("a code was tried and is burnt"), "{}", here.log());

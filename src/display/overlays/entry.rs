@@ -96,7 +96,7 @@ fn follow(
         return;
     }
     let (typed, rest) = operator.entry.text();
-    let note = operator.entry.note(&shown.0.entered);
+    let note = operator.entry.note(&shown.0.entered, &shown.0.waiting);
     for (piece, mut text, mut colour) in &mut pieces {
         let words = match piece {
             Piece::Typed => format!("{typed}|"),

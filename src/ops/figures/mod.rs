@@ -176,9 +176,12 @@ impl Figures {
     /// view.
     pub fn watches(&self, view: &View, now: Instant) {
         let mut truth = self.lock(&self.truth);
-        if truth.state != (view.link, view.slate) {
-            (truth.state, truth.since) = ((view.link, view.slate), now);
+        // Who is private or closed stays so for the same time, whatever the link does meanwhile.
+        let is_ours = matches!(view.slate, Slate::Private | Slate::Closed) && truth.state.1 == view.slate;
+        if truth.state != (view.link, view.slate) && !is_ours {
+            truth.since = now;
         }
+        truth.state = (view.link, view.slate);
         drop(truth);
         self.lock(&self.privacy).becomes(PrivacyState::of(view), self, now);
     }

@@ -42,8 +42,8 @@ pub(crate) enum Whereabouts {
     At(String),
     /// To be looked for in the local network, then at hub and broker where they are configured.
     Unknown,
-    /// The same; who is in the local network is known already, or will soon be.
-    Among(watch::Receiver<Vec<Neighbour>>),
+    /// The same; who is in the local network is known already, or will soon be, and perhaps which of them it is, by its short identity.
+    Among(watch::Receiver<Vec<Neighbour>>, Option<String>),
 }
 
 /// What is done at a moment, for whoever waits.
@@ -175,9 +175,12 @@ async fn find(entry: &Entry<'_>, whereabouts: Whereabouts, limit: Duration) -> R
         return Err(Failure::NotLookedFor);
     }
     let found = match whereabouts {
-        Whereabouts::Among(mut found) => {
-            let waits = |found: &Vec<Neighbour>| found.iter().any(|neighbour| neighbour.waits);
-            timeout(limit, found.wait_for(waits)).await.ok().and_then(Result::ok).map(|found| found.clone())
+        Whereabouts::Among(mut found, shown_by) => {
+            let is_meant = |it: &Neighbour| it.waits && shown_by.as_ref().is_none_or(|id| *id == it.id.to_string());
+            let waits = |found: &Vec<Neighbour>| found.iter().any(is_meant);
+            let found =
+                timeout(limit, found.wait_for(waits)).await.ok().and_then(Result::ok).map(|found| found.clone());
+            found.map(|found| found.into_iter().filter(is_meant).collect())
         }
         _ => Some(discovery::look(entry.identity.fingerprint(), limit, |neighbour| neighbour.waits).await?),
     };

@@ -30,8 +30,8 @@ pub(super) struct Kiosk {
 impl Kiosk {
     /// Tries each code, until one has paired.
     pub(super) async fn take(self, mut codes: mpsc::Receiver<Typed>) -> Paired {
-        while let Some(Typed(text)) = codes.recv().await {
-            match self.try_code(&text).await {
+        while let Some(typed) = codes.recv().await {
+            match self.try_code(&typed).await {
                 Ok(paired) => {
                     self.figures.pairing.completed.one();
                     tracing::info!(
@@ -55,8 +55,8 @@ impl Kiosk {
         std::future::pending().await
     }
 
-    async fn try_code(&self, text: &str) -> Result<Paired, Refused> {
-        let code: Code = text.parse()?;
+    async fn try_code(&self, typed: &Typed) -> Result<Paired, Refused> {
+        let code: Code = typed.code.parse()?;
         if matches!(*self.shown.borrow(), Some(Showing::Code(own, _)) if own == code) {
             return Err(Refused::Own);
         }
@@ -68,7 +68,7 @@ impl Kiosk {
             turn: &self.turn,
         };
         let tell = |step: super::enter::Step| self.board.entered(EnteredCode::Tried(step.to_string()));
-        Ok(enter(&code, Whereabouts::Among(self.found.clone()), &entry, &tell).await?)
+        Ok(enter(&code, Whereabouts::Among(self.found.clone(), typed.shown_by.clone()), &entry, &tell).await?)
     }
 }
 

@@ -56,7 +56,9 @@ pub enum Failure {
     )]
     Crowd,
     /// The other end did not accept our code.
-    #[error("the code is not the one that is shown there; a new one is shown now, enter that")]
+    #[error(
+        "the code is not the one that is shown there, and does not count any more; enter the one that is shown now"
+    )]
     WrongCode,
     /// The other end is paired already, so it does not pair.
     #[error("it is paired already; run `screen-portal unpair` there first, if it is to be paired anew")]
