@@ -1,6 +1,7 @@
 //! A camera at a hub, without the pictures: enters a room, and shows where an offer is made for each viewer.
 //!
-//! `cargo run --release --no-default-features --example hub_camera -- ws://127.0.0.1:7415/ hall door`
+//! `cargo run --release --no-default-features --example hub_camera -- ws://127.0.0.1:7415/ hall door`, and after them a token where the hub asks
+//! for one.
 //!
 //! The other end is `hub_viewer`, or the hub's own page.
 
@@ -13,7 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:7415/".into());
     let room = arguments.next().unwrap_or_else(|| "hall".into());
     let camera_id = arguments.next().unwrap_or_else(|| "door".into());
-    let join = Join { room, device_type: Some("camera".into()), camera_id: Some(camera_id), token: None };
+    let join = Join { room, device_type: Some("camera".into()), camera_id: Some(camera_id), token: arguments.next() };
     // Stays connected from here on: a hub that goes away is called again, and the room entered again.
     let mut client = Client::start(Options { url, join: Some(join), ..Options::default() })?;
     loop {

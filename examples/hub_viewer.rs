@@ -1,6 +1,6 @@
 //! A viewer at a hub, without the pictures: enters a room and asks each camera in it for its pictures.
 //!
-//! `cargo run --release --no-default-features --example hub_viewer -- ws://127.0.0.1:7415/ hall`
+//! `cargo run --release --no-default-features --example hub_viewer -- ws://127.0.0.1:7415/ hall`, and after them a token where the hub asks for one.
 //!
 //! The other end is `hub_camera`, or the hub's own page.
 
@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:7415/".into());
     let room = arguments.next().unwrap_or_else(|| "hall".into());
-    let join = Join { room, device_type: Some("viewer".into()), ..Join::default() };
+    let join = Join { room, device_type: Some("viewer".into()), token: arguments.next(), ..Join::default() };
     let mut client = Client::start(Options { url, join: Some(join), ..Options::default() })?;
     loop {
         match client.next().await {

@@ -1,8 +1,9 @@
 //! Who may what: tokens for rooms and roles, and which web pages may connect.
 
-use super::config::{Config, Token};
+use super::config::{Config, Tls, Token};
 use super::message::{Code, Refusal};
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// What a client wants to be.
@@ -43,14 +44,23 @@ impl Rights {
         if self.tokens.is_empty() || self.tokens.iter().any(|known| known.allows(room, role) && holds(known)) {
             return Ok(());
         }
-        let what = match (shown, role) {
-            ([None, None], _) => "this hub asks for a token",
-            (_, Role::Camera) => "the token does not allow a camera in this room",
-            (_, Role::Viewer) => "the token does not allow a viewer in this room",
-            (_, Role::Portal) => "the token does not allow a portal in this room",
-            (_, Role::MediaServer) => "the token does not allow a media server here",
+        let who = match role {
+            Role::Camera => "a camera",
+            Role::Viewer => "a viewer",
+            Role::Portal => "a portal",
+            Role::MediaServer => "a media server",
         };
-        Err(Refusal::new(Code::NotAllowed, format!("{what}; ask the hub's operator for one, and send it as \"token\"")))
+        let place = match room {
+            "" => "among those who are in no room".to_owned(),
+            // Escaped, since logs show it.
+            room => format!("in the room {room:?}"),
+        };
+        let what = match shown {
+            [None, None] => "this hub asks for a token of",
+            _ => "the token does not allow",
+        };
+        let remedy = "ask the hub's operator for one, and send it as \"token\"";
+        Err(Refusal::new(Code::NotAllowed, format!("{what} {who} {place}; {remedy}")))
     }
 }
 
@@ -59,7 +69,21 @@ impl Rights {
 pub fn admits_origin(config: &Config, origin: Option<&str>, host: Option<&str>) -> bool {
     let Some(origin) = origin else { return true };
     let named = config.origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
-    named || host.map(name_of).is_some_and(|host| origin.split_once("://").is_some_and(|(_, at)| name_of(at) == host))
+    let is_same = |host: &String| origin.split_once("://").is_some_and(|(_, at)| name_of(at) == *host);
+    named || host.map(name_of).filter(is_same).is_some_and(|host| is_own(config, &host))
+}
+
+/// Whether a page of this host is one of ours, and no stranger's. A stranger's page can have a name of its own that leads to the hub in a private
+/// network as soon as the page is there (DNS rebinding): neither a certificate nor a token comes with that. Without both, names count
+/// that no stranger can have: addresses, `localhost`, names of one word, and those of RFC 6762, RFC 8375 and of the root zone's `internal`.
+fn is_own(config: &Config, host: &str) -> bool {
+    let private = [".localhost", ".local", ".home.arpa", ".internal"];
+    config.tls != Tls::Off
+        || !config.tokens.is_empty()
+        || host.starts_with('[')
+        || host.parse::<Ipv4Addr>().is_ok()
+        || !host.contains('.')
+        || private.iter().any(|end| host.ends_with(end))
 }
 
 /// The host without its port.
@@ -106,7 +130,7 @@ mod tests {
 
     #[test]
     fn pages_of_other_hosts_have_to_be_named() {
-        let config = Config { origins: vec!["https://town.example".into()], ..Config::default() };
+        let config = Config { origins: vec!["https://town.example".into()], tls: Tls::Own, ..Config::default() };
         for (origin, host, admitted) in [
             (None, Some("hub.example"), true),
             (Some("http://hub.example:8000"), Some("hub.example:7415"), true),
@@ -123,5 +147,29 @@ mod tests {
         }
         let all = Config { origins: vec!["*".into()], ..Config::default() };
         assert!(admits_origin(&all, Some("null"), None));
+    }
+    #[test]
+    fn a_name_that_a_stranger_can_have_is_not_our_own() {
+        let open = Config::default();
+        let token = Token { token: "sixteen characters".into(), rooms: vec![], roles: vec![] };
+        let guarded = Config { tokens: vec![token], ..Config::default() };
+        let named = Config { origins: vec!["https://hub.example".into()], ..Config::default() };
+        for (host, admitted) in [
+            ("evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("hub.local.evil.example", false),
+            ("hub.", false),
+            ("localhost", true),
+            ("hub", true),
+            ("hub.local", true),
+            ("hub.home.arpa", true),
+            ("10.0.0.7", true),
+            ("[fd00::7]", true),
+        ] {
+            let origin = format!("http://{host}");
+            assert_eq!(admits_origin(&open, Some(&origin), Some(&format!("{host}:7415"))), admitted, "{host}");
+            assert!(admits_origin(&guarded, Some(&origin), Some(host)), "{host}: it has no token");
+        }
+        assert!(admits_origin(&named, Some("https://hub.example"), Some("hub.example")));
     }
 }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, header};
@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// Everything up to the welcome.
+/// Everything up to the connection, and then up to the welcome and into the room.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Without a word from the hub for so long it is asked for a sign of life, and after twice as long given up.
 const QUIET: Duration = Duration::from_secs(30);
@@ -290,13 +290,14 @@ async fn converse(
     events: &mpsc::Sender<Event>,
 ) -> String {
     let mut asked = false;
-    let mut welcomed = false;
-    let late = sleep(CONNECT);
-    tokio::pin!(late);
+    // Until then it has to show that it is a hub: what only answers pings is none.
+    let mut due = Some(Instant::now() + CONNECT);
     loop {
         let frame = tokio::select! {
             frame = timeout(QUIET, socket.next()) => frame,
-            () = &mut late, if !welcomed => return "it did not welcome us within 10 s: is it a hub?".into(),
+            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                return "it does not answer as a hub: no welcome, or nobody is let in, within 10 s".into();
+            }
             order = to_do.recv() => {
                 let Some(order) = order else {
                     let _ = timeout(Duration::from_millis(300), socket.close(None)).await;
@@ -319,10 +320,15 @@ async fn converse(
             }
             Ok(None) => return "it hung up".into(),
             Ok(Some(Err(error))) => return error.to_string(),
-            Ok(Some(Ok(Frame::Text(text)))) => match serde_json::from_str(&text) {
+            Ok(Some(Ok(Frame::Text(text)))) => match FromHub::read(&text) {
                 Ok(message) => {
                     let enters = matches!(message, FromHub::Welcome { .. });
-                    welcomed |= enters;
+                    let answers = match &message {
+                        FromHub::Welcome { .. } => join.is_none(),
+                        FromHub::Joined { .. } | FromHub::Error { .. } => true,
+                        _ => false,
+                    };
+                    due = due.filter(|_| !answers);
                     if events.send(Event::Message(message)).await.is_err() {
                         return "ended here".into();
                     }
@@ -332,7 +338,7 @@ async fn converse(
                         return error.to_string();
                     }
                 }
-                Err(error) => tracing::debug!(%error, "the hub says something that is not understood"),
+                Err(problem) => tracing::debug!(problem, "the hub says something that is not understood"),
             },
             Ok(Some(Ok(Frame::Close(frame)))) => {
                 return frame.map_or_else(

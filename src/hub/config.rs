@@ -20,8 +20,8 @@ pub struct Config {
     pub certificate: PathBuf,
     /// With `tls = "files"`: its key, PEM.
     pub key: PathBuf,
-    /// Web pages that may connect, by their origin (`https://town.example`), or `*` for all. Pages of the hub's own host always may, and programs
-    /// that are no browsers. Default: none.
+    /// Web pages that may connect, by their origin (`https://town.example`), or `*` for all. Pages of the hub's own host may (without
+    /// tokens and TLS, if it has a local name or is named by its address), and programs that are no browsers. Default: none.
     pub origins: Vec<String>,
     /// Who may enter: at most 1000. Default: none, everybody may.
     pub tokens: Vec<Token>,
@@ -41,6 +41,11 @@ pub struct Config {
     pub messages_per_s: u32,
     /// Messages that wait for a client that reads slowly, 4 to 10000; with one more its connection ends. Default: 128.
     pub queue_messages: usize,
+    /// Bytes that wait for one client, 4096 to 268435456, 128 for each message included; with more its connection ends. Default: 1048576.
+    pub queue_bytes: usize,
+    /// Bytes that wait for all clients together, from `queue_bytes` to 68719476736. With more, the connections of those for whom most waits
+    /// end, until a quarter is free. Default: 67108864.
+    pub all_queues_bytes: usize,
     /// Seconds without any sign of life after which a client is gone, 5 to 3600; it is asked for one after a third of that. Default: 60.
     pub silence_s: u64,
     /// Seconds after which somebody who has connected and said nothing is sent away, 1 to 86400. Default: 120.
@@ -116,6 +121,8 @@ impl Default for Config {
             burst_messages: 100,
             messages_per_s: 20,
             queue_messages: 128,
+            queue_bytes: 1_048_576,
+            all_queues_bytes: 67_108_864,
             silence_s: 60,
             idle_s: 120,
         }
@@ -140,6 +147,8 @@ impl Config {
         within("burst_messages", self.burst_messages.into(), 1, 100_000)?;
         within("messages_per_s", self.messages_per_s.into(), 1, 100_000)?;
         within("queue_messages", self.queue_messages as u64, 4, 10_000)?;
+        within("queue_bytes", self.queue_bytes as u64, 4096, 268_435_456)?;
+        within("all_queues_bytes", self.all_queues_bytes as u64, self.queue_bytes as u64, 68_719_476_736)?;
         within("silence_s", self.silence_s, 5, 3600)?;
         within("idle_s", self.idle_s, 1, 86_400)?;
         let named = [("certificate", &self.certificate), ("key", &self.key)];
@@ -182,6 +191,8 @@ mod tests {
         assert_eq!(with(|_| ()), Ok(()));
         assert_eq!(with(|it| it.max_members = 1), Err("max_members"));
         assert_eq!(with(|it| it.max_message_bytes = 2_000_000), Err("max_message_bytes"));
+        assert_eq!(with(|it| it.queue_bytes = 0), Err("queue_bytes"));
+        assert_eq!(with(|it| it.all_queues_bytes = it.queue_bytes - 1), Err("all_queues_bytes"));
         assert_eq!(with(|it| it.silence_s = 0), Err("silence_s"));
         assert_eq!(with(|it| it.tls = Tls::Files), Err("certificate"));
         assert_eq!(with(|it| it.origins = vec!["https://a.example/path".into()]), Err("origins"));

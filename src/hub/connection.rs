@@ -2,18 +2,20 @@
 
 use super::access::Rights;
 use super::limits::Allowance;
-use super::message::Code;
+use super::message::{ClientId, Code};
+use super::queues::TooSlow;
 use super::shared::{Place, Seat, Shared};
 use futures_util::{SinkExt, StreamExt};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message as Frame, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message as Frame};
 
 /// A frame that does not get into the network for so long is read by nobody.
 const STUCK: Duration = Duration::from_secs(10);
@@ -22,12 +24,49 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// Between two complaints about the same client's speed.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// The client vanished, or the network did.
+const BROKEN: &str = "the connection broke";
+
 /// Why a connection ends.
 enum End {
-    /// The client went, in whatever way.
-    Gone,
+    /// The client went, in whatever way; for the log.
+    Gone(&'static str),
     /// It is told why, and cut off.
     Cut(CloseCode, &'static str),
+    /// As well.
+    TooSlow(TooSlow),
+}
+
+impl End {
+    /// As far as operators can do something about it, it is a warning.
+    fn log(&self, client: ClientId, address: IpAddr, since: Instant) {
+        let seconds = since.elapsed().as_secs();
+        match self {
+            Self::Gone(reason) | Self::Cut(CloseCode::Away, reason) => {
+                tracing::debug!(%client, %address, seconds, reason, "a client is gone");
+            }
+            Self::Cut(_, reason) => tracing::info!(%client, %address, seconds, reason, "a client is cut off"),
+            Self::TooSlow(why) => {
+                let reason = match why {
+                    TooSlow::Own => "its queue is full: [hub] queue_messages, queue_bytes",
+                    TooSlow::All => {
+                        "all queues together are full, and its was one of the longest: [hub] all_queues_bytes"
+                    }
+                    TooSlow::Stuck => "its network took nothing for 10 s",
+                };
+                tracing::warn!(%client, %address, seconds, reason, "a client that reads too slowly is cut off");
+            }
+        }
+    }
+
+    fn farewell(self) -> Option<CloseFrame> {
+        let (code, reason) = match self {
+            Self::Gone(_) => return None,
+            Self::Cut(code, reason) => (code, reason),
+            Self::TooSlow(_) => (CloseCode::Policy, "reads too slowly"),
+        };
+        Some(CloseFrame { code, reason: reason.into() })
+    }
 }
 
 /// Serves one client until it is gone.
@@ -40,12 +79,14 @@ pub async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send, rights: Right
         .write_buffer_size(0)
         .max_write_buffer_size(2 * shared.config.max_message_bytes + 4096);
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
-    let (seat, to_tell) = shared.enter();
-    let end = converse(&mut socket, &seat, to_tell, &rights, &shared).await;
+    let seat = shared.enter(&place);
+    let (client, address, since) = (seat.id, seat.address, Instant::now());
+    tracing::debug!(%client, %address, "a client has come");
+    let end = converse(&mut socket, &seat, &rights, &shared).await;
     // Others hear of it before the goodbye, which may take a moment.
     drop((seat, place));
-    if let End::Cut(code, reason) = end {
-        let frame = CloseFrame { code, reason: reason.into() };
+    end.log(client, address, since);
+    if let Some(frame) = end.farewell() {
         let _ = timeout(FAREWELL, socket.close(Some(frame))).await;
     }
 }
@@ -53,7 +94,6 @@ pub async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send, rights: Right
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
     socket: &mut WebSocketStream<S>,
     seat: &Seat,
-    mut to_tell: mpsc::Receiver<Utf8Bytes>,
     rights: &Rights,
     shared: &Shared,
 ) -> End {
@@ -66,21 +106,29 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let mut read_at = start;
     let mut stopped = shared.stopped.clone();
     if *stopped.borrow_and_update() {
-        return End::Gone;
+        return End::Gone("the hub ends");
     }
     loop {
         let quiet_until = heard + if asked { silence } else { silence / 3 };
         let patience = if has_spoken { quiet_until } else { quiet_until.min(start + idle) };
         let may_read = read_at <= Instant::now();
         tokio::select! {
-            text = to_tell.recv() => {
-                let Some(text) = text else { return End::Cut(CloseCode::Policy, "reads too slowly") };
-                match timeout(STUCK, socket.send(Frame::Text(text))).await {
+            text = seat.next() => {
+                let text = match text {
+                    Ok(text) => text,
+                    Err(why) => return End::TooSlow(why),
+                };
+                let sent = tokio::select! {
+                    sent = timeout(STUCK, socket.send(Frame::Text(text))) => sent,
+                    // What is on its way to somebody who does not read takes memory as well.
+                    why = seat.cut() => return End::TooSlow(why),
+                };
+                match sent {
                     Ok(Ok(())) => {}
-                    Ok(Err(_)) => return End::Gone,
+                    Ok(Err(_)) => return End::Gone(BROKEN),
                     Err(_) => {
                         shared.counters.too_slow.inc();
-                        return End::Gone;
+                        return End::TooSlow(TooSlow::Stuck);
                     }
                 }
             }
@@ -96,8 +144,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
                             complained = Some(now);
                             let message = format!("more than {} messages a second: they are read more slowly", config.messages_per_s);
                             shared.complain(seat.id, Code::RateLimited, &message);
+                            tracing::info!(client = %seat.id, address = %seat.address, "a client says {message}");
                         }
-                        shared.take(seat.id, &text, rights);
+                        shared.take(seat, &text, rights);
                     }
                     // Answered by the library; they count, or they would be a way to flood.
                     Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => read_at = now + allowance.take(now),
@@ -107,16 +156,22 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
                         shared.complain(seat.id, Code::Malformed, "binary messages are not understood: send JSON as text");
                     }
                     Some(Ok(Frame::Frame(_))) => {}
-                    Some(Ok(Frame::Close(_))) | None => return End::Gone,
+                    Some(Ok(Frame::Close(_))) | None => return End::Gone("it hung up"),
                     Some(Err(Error::Capacity(_))) => {
                         shared.counters.broken.inc();
                         return End::Cut(CloseCode::Size, "the message is longer than this hub takes");
                     }
-                    Some(Err(Error::Protocol(_) | Error::Utf8(_))) => {
+                    // RFC 6455, section 8.1.
+                    Some(Err(Error::Utf8(_))) => {
+                        shared.counters.broken.inc();
+                        return End::Cut(CloseCode::Invalid, "that was no UTF-8 text");
+                    }
+                    Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => return End::Gone(BROKEN),
+                    Some(Err(Error::Protocol(_))) => {
                         shared.counters.broken.inc();
                         return End::Cut(CloseCode::Protocol, "that was no WebSocket frame");
                     }
-                    Some(Err(_)) => return End::Gone,
+                    Some(Err(_)) => return End::Gone(BROKEN),
                 }
             }
             () = sleep_until(read_at.into()), if !may_read => {}
@@ -127,11 +182,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send>(
                 }
                 if asked {
                     shared.counters.silent.inc();
-                    return End::Gone;
+                    return End::Gone("nothing was heard of it");
                 }
                 asked = true;
                 if !matches!(timeout(STUCK, socket.send(Frame::Ping(Bytes::new()))).await, Ok(Ok(()))) {
-                    return End::Gone;
+                    return End::Gone(BROKEN);
                 }
             }
             // Dropped means ended as well.

@@ -98,7 +98,11 @@ impl Directory {
             ToHub::Relay { target, content } => out.push(self.relay(from, target, content)?),
             ToHub::RequestStream { camera_id } => out.push(self.request(from, camera_id)?),
             ToHub::RegisterMediaServer { token } => self.register(from, rights, token.as_deref(), &mut out)?,
-            ToHub::Media { client_id, content } => out.push(self.media(from, client_id, content)?),
+            ToHub::Media { client_id, token, content } => {
+                out.push(
+                    self.media(from, client_id, content, |room| rights.allow(room, Role::Viewer, token.as_deref()))?,
+                );
+            }
         }
         Ok(out)
     }
@@ -235,9 +239,10 @@ impl Directory {
         rights.allow(room.as_deref().unwrap_or_default(), Role::MediaServer, token)?;
         let before = self.media_server(room.as_deref()).replace(from);
         if let Some(before) = before.filter(|before| *before != from) {
-            if let Some(before) = self.clients.get_mut(&before) {
-                before.is_media_server = false;
+            if let Some(client) = self.clients.get_mut(&before) {
+                client.is_media_server = false;
             }
+            out.push(Delivery { to: vec![before], message: FromHub::MediaServerReplaced {} });
             self.media_server_gone(room.as_deref(), out);
         }
         self.clients.entry(from).or_default().is_media_server = true;
@@ -245,7 +250,14 @@ impl Directory {
         Ok(())
     }
 
-    fn media(&mut self, from: ClientId, to: Option<ClientId>, content: Media) -> Result<Delivery, Refusal> {
+    /// `may_view` tells whether the sender may be a viewer in a room; "" is that of those who are in none.
+    fn media(
+        &mut self,
+        from: ClientId,
+        to: Option<ClientId>,
+        content: Media,
+        may_view: impl FnOnce(&str) -> Result<(), Refusal>,
+    ) -> Result<Delivery, Refusal> {
         let room = self.client(from).room.clone();
         if self.client(from).is_media_server {
             let same_room = |client: &Client| client.room == room && client.has_session;
@@ -257,6 +269,17 @@ impl Directory {
                 )
             })?;
             return Ok(Delivery { to: vec![to], message: FromHub::Media { client_id: to, content } });
+        }
+        // A media server's words: one that has been replaced may not have noticed.
+        if to.is_some_and(|to| to != from) {
+            return Err(Refusal::new(
+                Code::NotMediaServer,
+                "only a media server says \"client_id\", and you are none (any more): register as one, or leave it out",
+            ));
+        }
+        // Whoever is in a room was let in with a token; those who are in none have shown theirs when they spoke first.
+        if room.is_none() && !self.client(from).has_session {
+            may_view("")?;
         }
         let server = self.media_server(room.as_deref()).ok_or_else(|| {
             let place = if room.is_some() { "in this room" } else { "among those who are in no room" };

@@ -197,6 +197,33 @@ fn a_media_server_answers_everybody_of_its_room() {
 }
 
 #[test]
+fn a_media_server_that_is_replaced_is_told_and_is_one_no_more() {
+    let mut hall = Hall::new(3);
+    let (offer, answer) =
+        (json!({ "type": "offer", "sdp": "v=0" }), json!({ "type": "answer", "client_id": id(2), "sdp": "v=0" }));
+    hall.say(0, json!({ "type": "register_media_server" }));
+    hall.say(2, offer.clone());
+    let told = hall.say(1, json!({ "type": "register_media_server" }));
+    assert_eq!(told[0], (0, json!({ "type": "media_server_replaced" })));
+    assert_eq!((told[1].0, &told[1].1["code"]), (2, &json!("mediaServerGone")));
+    assert_eq!(told[2..], [(1, json!({ "type": "media_server_registered" }))]);
+    // What it says as a media server is not taken for a client's.
+    let ice = json!({ "type": "ice", "client_id": id(2), "candidate": null });
+    for late in [&answer, &ice, &json!({ "type": "offer", "client_id": id(2), "sdp": "v=0" })] {
+        assert_eq!(hall.say(0, late.clone()), [(0, json!({ "type": "error", "code": "notMediaServer" }))]);
+    }
+    assert_eq!(hall.say(2, offer.clone())[0].0, 1);
+    assert_eq!(hall.say(1, answer)[0].0, 2);
+    // As a client it is like any other, and may well say who it is itself.
+    assert_eq!(hall.say(0, json!({ "type": "offer", "client_id": id(0), "sdp": "v=0" }))[0].0, 1);
+    // To register again changes nothing.
+    assert_eq!(
+        hall.say(1, json!({ "type": "register_media_server" })),
+        [(1, json!({ "type": "media_server_registered" }))]
+    );
+}
+
+#[test]
 fn limits_and_rights_refuse_and_change_nothing() {
     let mut hall = Hall::new(8);
     for member in 0..4 {
@@ -233,6 +260,16 @@ fn what_is_no_message_is_told_so() {
         ("null", Code::Malformed),
         ("[]", Code::Malformed),
         ("{}", Code::Malformed),
+        (r#"["join","hall",null,null,null,null,null,null,null,null,null,null,null]"#, Code::Malformed),
+        (r#" ["leave"]"#, Code::Malformed),
+        (r#"{"type":"offer","target":"0000000000000000","sdp":["offer","v=0"]}"#, Code::Malformed),
+        (r#"{"type":"answer","target":"0000000000000000","sdp":["answer","v=0"]}"#, Code::Malformed),
+        (
+            r#"{"type":"iceCandidate","target":"0000000000000000","candidate":["candidate:1","0",0,null]}"#,
+            Code::Malformed,
+        ),
+        (r#"{"type":"join","room":"a","roomId":"b"}"#, Code::Malformed),
+        (r#"{"type":"join","room":"a","room":"a"}"#, Code::Malformed),
         (r#"{"type":7}"#, Code::Malformed),
         (r#"{"type":"dance"}"#, Code::UnknownType),
         (r#"{"type":"join","room":{}}"#, Code::Malformed),
@@ -247,7 +284,11 @@ fn what_is_no_message_is_told_so() {
         (r#"{"type":"requestStream"}"#, Code::Malformed),
         (r#"{"type":"sealed","target":"0000000000000000","data":{}}"#, Code::Malformed),
     ] {
-        assert_eq!(ToHub::read(text).unwrap_err().code, code, "{text}");
+        let refusal = ToHub::read(text).unwrap_err();
+        assert_eq!(refusal.code, code, "{text}");
+        for word in ["struct", "variant", "sequence", "Raw", "Description with", "Candidate "] {
+            assert!(!refusal.message.contains(word), "{text}: {} is for programmers of the hub", refusal.message);
+        }
     }
     let many = format!(r#"{{"type":"join","room":{}1{}}}"#, "[".repeat(2000), "]".repeat(2000));
     assert_eq!(ToHub::read(&many).unwrap_err().code, Code::Malformed);
@@ -255,6 +296,40 @@ fn what_is_no_message_is_told_so() {
         ToHub::read(r#"{"type":"join","room":7,"more":[1]}"#).is_ok(),
         "numbers are names, and what is unknown is passed over"
     );
+}
+
+#[test]
+fn a_room_may_be_named_in_both_ways() {
+    for (fields, room) in [
+        (r#""room":"a","roomId":"a""#, "a"),
+        (r#""room":"a","roomId":null"#, "a"),
+        (r#""room":null,"roomId":"a""#, "a"),
+        (r#""room":7,"roomId":"7""#, "7"),
+        (r#""roomId":"a""#, "a"),
+        (r#""room":null,"roomId":null"#, "default"),
+    ] {
+        let Ok(ToHub::Join(join)) = ToHub::read(&format!(r#"{{"type":"join",{fields}}}"#)) else { panic!("{fields}") };
+        assert_eq!(join.room, room, "{fields}");
+    }
+}
+
+#[test]
+fn clients_take_objects_only() {
+    for text in [
+        r#"["welcome","0000000000000001"]"#,
+        r#"["cameraNotFound","x"]"#,
+        r#"{"type":"offer","sender":"0000000000000001","sdp":["offer","v=0"]}"#,
+        r#"{"type":"answer","sender":"0000000000000001","sdp":["answer","v=0"]}"#,
+        r#"{"type":"iceCandidate","sender":"0000000000000001","candidate":["candidate:1","0",0,null]}"#,
+        r#"{"type":"joined","room":"a","clientId":"0000000000000001","clients":[["0000000000000002"]]}"#,
+    ] {
+        assert!(FromHub::read(text).is_err(), "{text}");
+    }
+    let null = r#"{"type":"iceCandidate","sender":"0000000000000001","candidate":null}"#;
+    assert!(matches!(
+        FromHub::read(null),
+        Ok(FromHub::Relayed { content: Content::IceCandidate { candidate: None }, .. })
+    ));
 }
 
 /// What clients may say, by small numbers that meet often.

@@ -29,8 +29,7 @@ pub fn story(bytes: &[u8]) {
         assert_eq!(ToHub::read(&message.to_json()).as_ref(), Ok(&message));
         for delivery in directory.carry_out(from, message, &rights).into_iter().flatten() {
             assert!(!delivery.to.is_empty(), "said to nobody: {:?}", delivery.message);
-            let read: FromHub =
-                serde_json::from_str(&delivery.message.to_json()).expect("clients read what the hub says");
+            let read = FromHub::read(&delivery.message.to_json()).expect("clients read what the hub says");
             assert_eq!(read, delivery.message);
         }
     }

@@ -4,6 +4,8 @@
 //! Janus's signalling servers, *sealed* by portals. `docs/signaling.md` has the table, which a test compares with these types.
 //! Reading is total: whatever comes gives a message or an error with a code, and unknown fields are passed over.
 
+mod wire;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -130,6 +132,8 @@ pub enum ToHub {
     Media {
         /// For whom, if a media server says it.
         client_id: Option<ClientId>,
+        /// See [`Join::token`]: for clients that are in no room and have not said anything to this media server yet. It is not passed on.
+        token: Option<String>,
         /// What is said.
         content: Media,
     },
@@ -155,16 +159,19 @@ pub enum Content {
     /// Proposes a session.
     Offer {
         /// The proposal.
+        #[serde(deserialize_with = "wire::object")]
         sdp: Description,
     },
     /// Accepts one.
     Answer {
         /// The acceptance.
+        #[serde(deserialize_with = "wire::object")]
         sdp: Description,
     },
     /// A way to reach the sender.
     IceCandidate {
         /// `None` at the end of the candidates.
+        #[serde(default, deserialize_with = "wire::object")]
         candidate: Option<Candidate>,
     },
     /// What only sender and receiver can read.
@@ -233,6 +240,7 @@ pub enum FromHub {
         /// The receiver's own.
         client_id: ClientId,
         /// Who is there already.
+        #[serde(deserialize_with = "wire::objects")]
         clients: Vec<Member>,
     },
     /// Somebody came into the room.
@@ -269,6 +277,9 @@ pub enum FromHub {
     /// The receiver is the media server of its room now.
     #[serde(rename = "media_server_registered")]
     MediaServerRegistered {},
+    /// Another client is the media server of the receiver's room now, and the receiver is not any more.
+    #[serde(rename = "media_server_replaced")]
+    MediaServerReplaced {},
     /// What the receiver said was not carried out. Nothing else has changed, and the connection goes on.
     Error {
         /// For programs.
@@ -319,13 +330,15 @@ pub enum Code {
     NoMediaServer,
     /// The media server has gone; sessions with it end.
     MediaServerGone,
+    /// The sender names a client as a media server does, and is none (any more).
+    NotMediaServer,
     /// Too much in too short a time: what comes is read more slowly.
     RateLimited,
 }
 
 impl Code {
     /// Every one, for metrics and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::UnknownType,
         Self::NotAllowed,
@@ -335,6 +348,7 @@ impl Code {
         Self::TooManyRooms,
         Self::NoMediaServer,
         Self::MediaServerGone,
+        Self::NotMediaServer,
         Self::RateLimited,
     ];
 
@@ -350,6 +364,7 @@ impl Code {
             Self::TooManyRooms => "tooManyRooms",
             Self::NoMediaServer => "noMediaServer",
             Self::MediaServerGone => "mediaServerGone",
+            Self::NotMediaServer => "notMediaServer",
             Self::RateLimited => "rateLimited",
         }
     }
@@ -375,229 +390,5 @@ impl Refusal {
 impl From<Refusal> for FromHub {
     fn from(refusal: Refusal) -> Self {
         Self::Error { code: refusal.code, message: refusal.message }
-    }
-}
-
-impl FromHub {
-    /// As it goes over the wire.
-    pub fn to_json(&self) -> String {
-        // Maps with text keys only: nothing in it can fail.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-/// A message as it comes: what it must hold depends on its type, and the errors are to say that.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Raw {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default, alias = "roomId")]
-    room: Option<Value>,
-    device_type: Option<Value>,
-    camera_id: Option<Value>,
-    token: Option<Value>,
-    target: Option<Value>,
-    sdp: Option<Value>,
-    /// Present and `null` is the end of the candidates.
-    #[serde(default, deserialize_with = "present")]
-    candidate: Option<Value>,
-    data: Option<Value>,
-    message: Option<Value>,
-    #[serde(rename = "client_id")]
-    client: Option<Value>,
-    #[serde(rename = "video_source")]
-    video_source: Option<Value>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-impl ToHub {
-    /// Reads one message. Its length was limited before.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words for whoever wrote the client.
-    pub fn read(text: &str) -> Result<Self, Refusal> {
-        let raw: Raw = serde_json::from_str(text)
-            .map_err(|error| malformed(format!("this is no message: {error}; send a JSON object with a \"type\"")))?;
-        let kind = raw.kind.as_str();
-        match kind {
-            "join" => Ok(Self::Join(Join {
-                room: name(kind, "room", raw.room)?.unwrap_or_else(|| DEFAULT_ROOM.into()),
-                device_type: name(kind, "deviceType", raw.device_type)?,
-                camera_id: name(kind, "cameraId", raw.camera_id)?,
-                token: secret(kind, raw.token)?,
-            })),
-            "leave" => Ok(Self::Leave),
-            // A description in an object is for a member of the room, as text for a media server.
-            "offer" | "answer" if !matches!(raw.sdp, Some(Value::String(_))) => {
-                let target = client(kind, "target", raw.target)?;
-                let sdp = Description::deserialize(raw.sdp.unwrap_or_default()).map_err(|error| {
-                    wrong(kind, "sdp", &format!("{{type, sdp}} or, to a media server, text ({error})"))
-                })?;
-                let content = if kind == "offer" { Content::Offer { sdp } } else { Content::Answer { sdp } };
-                Ok(Self::Relay { target, content })
-            }
-            "offer" => {
-                let sdp = text_of(kind, "sdp", raw.sdp)?;
-                let content = Media::Offer { sdp, video_source: raw.video_source };
-                Ok(Self::Media { client_id: optional_client(kind, raw.client)?, content })
-            }
-            "answer" => {
-                let content = Media::Answer { sdp: text_of(kind, "sdp", raw.sdp)? };
-                Ok(Self::Media { client_id: optional_client(kind, raw.client)?, content })
-            }
-            "iceCandidate" => {
-                let target = client(kind, "target", raw.target)?;
-                let candidate =
-                    raw.candidate.ok_or_else(|| wrong(kind, "candidate", "an RTCIceCandidateInit or null"))?;
-                let candidate = Option::<Candidate>::deserialize(candidate)
-                    .map_err(|error| wrong(kind, "candidate", &format!("an RTCIceCandidateInit or null ({error})")))?;
-                Ok(Self::Relay { target, content: Content::IceCandidate { candidate } })
-            }
-            "sealed" => {
-                let target = client(kind, "target", raw.target)?;
-                Ok(Self::Relay { target, content: Content::Sealed { data: text_of(kind, "data", raw.data)? } })
-            }
-            "refused" => {
-                let target = client(kind, "target", raw.target)?;
-                let message = text_of(kind, "message", raw.message)?;
-                if message.len() > LONGEST_WORDS {
-                    return Err(wrong(kind, "message", "at most 256 bytes"));
-                }
-                Ok(Self::Relay { target, content: Content::Refused { message } })
-            }
-            "requestStream" => {
-                let camera_id = name(kind, "cameraId", raw.camera_id)?;
-                let camera_id = camera_id.ok_or_else(|| wrong(kind, "cameraId", "the name of a camera"))?;
-                Ok(Self::RequestStream { camera_id })
-            }
-            "register_media_server" => Ok(Self::RegisterMediaServer { token: secret(kind, raw.token)? }),
-            "ice" => {
-                let candidate = raw.candidate.ok_or_else(|| wrong(kind, "candidate", "a candidate or null"))?;
-                Ok(Self::Media { client_id: optional_client(kind, raw.client)?, content: Media::Ice { candidate } })
-            }
-            _ => {
-                let shown: String = kind.chars().filter(|c| !c.is_control()).take(40).collect();
-                Err(Refusal::new(Code::UnknownType, format!("this hub knows no messages of type \"{shown}\"")))
-            }
-        }
-    }
-
-    /// As it goes over the wire.
-    pub fn to_json(&self) -> String {
-        let (kind, mut fields) = self.fields();
-        fields.insert("type".into(), kind.into());
-        Value::Object(fields).to_string()
-    }
-
-    fn fields(&self) -> (&'static str, serde_json::Map<String, Value>) {
-        let object = |value: Result<Value, serde_json::Error>| match value {
-            Ok(Value::Object(fields)) => fields,
-            // Structs with named fields give objects.
-            _ => serde_json::Map::new(),
-        };
-        let mut fields = serde_json::Map::new();
-        let mut put = |key: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                fields.insert(key.into(), value);
-            }
-        };
-        match self {
-            Self::Join(join) => {
-                put("room", Some(join.room.clone().into()));
-                put("deviceType", join.device_type.clone().map(Value::from));
-                put("cameraId", join.camera_id.clone().map(Value::from));
-                put("token", join.token.clone().map(Value::from));
-                ("join", fields)
-            }
-            Self::Leave => ("leave", fields),
-            Self::Relay { target, content } => {
-                let mut fields = object(serde_json::to_value(content));
-                fields.insert("target".into(), target.to_string().into());
-                let kind = match content {
-                    Content::Offer { .. } => "offer",
-                    Content::Answer { .. } => "answer",
-                    Content::IceCandidate { .. } => "iceCandidate",
-                    Content::Sealed { .. } => "sealed",
-                    Content::Refused { .. } => "refused",
-                };
-                (kind, fields)
-            }
-            Self::RequestStream { camera_id } => {
-                put("cameraId", Some(camera_id.clone().into()));
-                ("requestStream", fields)
-            }
-            Self::RegisterMediaServer { token } => {
-                put("token", token.clone().map(Value::from));
-                ("register_media_server", fields)
-            }
-            Self::Media { client_id, content } => {
-                let mut fields = object(serde_json::to_value(content));
-                if let Some(client_id) = client_id {
-                    fields.insert("client_id".into(), client_id.to_string().into());
-                }
-                let kind = match content {
-                    Media::Offer { .. } => "offer",
-                    Media::Answer { .. } => "answer",
-                    Media::Ice { .. } => "ice",
-                };
-                (kind, fields)
-            }
-        }
-    }
-}
-
-fn malformed(message: String) -> Refusal {
-    Refusal::new(Code::Malformed, message)
-}
-
-fn wrong(kind: &str, field: &str, expected: &str) -> Refusal {
-    malformed(format!("\"{kind}\" needs \"{field}\": {expected}"))
-}
-
-/// A name that people may read, in one line.
-fn name(kind: &str, field: &str, value: Option<Value>) -> Result<Option<String>, Refusal> {
-    let text = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text,
-        // Some clients number their rooms and cameras.
-        Some(Value::Number(number)) => number.to_string(),
-        Some(_) => return Err(wrong(kind, field, "text")),
-    };
-    if text.is_empty() || text.len() > LONGEST_NAME || text.contains(char::is_control) {
-        return Err(wrong(kind, field, "1 to 64 bytes without control characters"));
-    }
-    Ok(Some(text))
-}
-
-fn secret(kind: &str, value: Option<Value>) -> Result<Option<String>, Refusal> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.len() <= 256 => Ok(Some(text)),
-        Some(_) => Err(wrong(kind, "token", "text of at most 256 bytes")),
-    }
-}
-
-fn text_of(kind: &str, field: &str, value: Option<Value>) -> Result<String, Refusal> {
-    match value {
-        Some(Value::String(text)) => Ok(text),
-        _ => Err(wrong(kind, field, "text")),
-    }
-}
-
-fn client(kind: &str, field: &str, value: Option<Value>) -> Result<ClientId, Refusal> {
-    let text = value.as_ref().and_then(Value::as_str);
-    let text = text.ok_or_else(|| wrong(kind, field, "the clientId of a member of the room"))?;
-    // A name that was never given is that of nobody.
-    text.parse().map_err(|_| Refusal::new(Code::TargetNotFound, format!("\"{field}\" names nobody who is here")))
-}
-
-fn optional_client(kind: &str, value: Option<Value>) -> Result<Option<ClientId>, Refusal> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        value => client(kind, "client_id", value).map(Some),
     }
 }

@@ -20,8 +20,10 @@ pub struct Counters {
     pub messages_in: Counter,
     /// Messages that clients were sent.
     pub messages_out: Counter,
-    /// Clients that were cut off because their queue was full.
+    /// Clients that were cut off because their queue was full, or everybody's and theirs was one of the longest.
     pub too_slow: Counter,
+    /// How often everybody's queues together were full.
+    pub queues_full: Counter,
     /// Clients that were cut off because nothing was heard of them.
     pub silent: Counter,
     /// Clients that were cut off because they never said anything.
@@ -62,8 +64,8 @@ impl Counters {
         self.turned_away.get_or_create(&Reason { reason }).inc();
     }
 
-    /// The text that Prometheus reads, with how many clients and rooms there are now.
-    pub fn text(&self, (clients, rooms): (usize, usize)) -> Result<String, fmt::Error> {
+    /// The text that Prometheus reads, with how many clients and rooms there are now, and how many bytes wait for clients.
+    pub fn text(&self, (clients, rooms): (usize, usize), queued: usize) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("screen_portal_hub");
         let now = |count: usize| {
             let gauge = Gauge::<i64>::default();
@@ -77,6 +79,7 @@ impl Counters {
             ("messages_received", "Messages that clients sent", &self.messages_in),
             ("messages_sent", "Messages that clients were sent", &self.messages_out),
             ("too_slow", "Clients that were cut off because they read too slowly", &self.too_slow),
+            ("queues_full", "How often what waits for all clients together was too much", &self.queues_full),
             ("silent", "Clients that were cut off because nothing was heard of them", &self.silent),
             ("idle", "Clients that were cut off because they never said anything", &self.idle),
             ("broken", "Clients that were cut off for a frame that was too long or none at all", &self.broken),
@@ -86,6 +89,7 @@ impl Counters {
         }
         registry.register("refused", "Messages that were not carried out", self.refused.clone());
         registry.register("turned_away", "Clients that found no place", self.turned_away.clone());
+        registry.register_with_unit("queued", "What waits for clients", Unit::Bytes, now(queued));
         let resident = process_usage().resident_bytes as usize;
         registry.register_with_unit("resident_memory", "Memory of the process", Unit::Bytes, now(resident));
         let mut text = String::with_capacity(4096);

@@ -10,6 +10,7 @@
 //! | `directory` | who is in which room and who is told what; pure |
 //! | `access` | tokens, roles, origins |
 //! | `limits` | how fast a client may speak |
+//! | `queues` | what waits for clients that read slowly |
 //! | `shared` | directory, queues and counters behind one lock |
 //! | `connection` | one client's WebSocket |
 //! | `server`, `certificate` | HTTP, TLS, the way from a socket to a connection |
@@ -17,7 +18,7 @@
 //! | `names` | names for rooms that can be read out on the telephone |
 //!
 //! Nobody waits for anybody else: who reads slowly has a queue of their own and is cut off when it is full, who speaks too fast is read
-//! more slowly, and the lock is held for the time of a lookup.
+//! more slowly, and the lock is held for the time of a lookup. What waits for all together is bounded, too.
 
 mod access;
 mod certificate;
@@ -31,6 +32,7 @@ mod limits;
 pub mod message;
 mod metrics;
 mod names;
+mod queues;
 mod server;
 mod shared;
 

@@ -29,6 +29,8 @@ const HEAD: Duration = Duration::from_secs(5);
 const PAGES: Duration = Duration::from_secs(30);
 /// Bytes of a request's head, at most.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Characters of an origin that the log shows.
+const ORIGIN_SHOWN: usize = 100;
 /// Connections that have not become WebSockets yet; more wait in the system's queue.
 const UNDECIDED: usize = 1024;
 
@@ -110,13 +112,21 @@ async fn root(
     let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     if !admits_origin(&shared.config, header(header::ORIGIN), header(header::HOST)) {
         shared.counters.foreign_origin();
+        let origin: String = header(header::ORIGIN).unwrap_or_default().chars().take(ORIGIN_SHOWN).collect();
+        let address = client_address(address);
+        tracing::warn!(%address, origin, "a web page is not let in: [hub] origins names those that may connect");
         return (StatusCode::FORBIDDEN, "pages of this origin may not connect: [hub] origins names those that may\n")
             .into_response();
     }
     let place = match shared.place(client_address(address)) {
         Ok(place) => place,
-        Err(Full::Hub) => return (StatusCode::SERVICE_UNAVAILABLE, "this hub is full\n").into_response(),
+        Err(Full::Hub) => {
+            tracing::warn!(address = %client_address(address), "a client finds no place: [hub] max_clients are here");
+            return (StatusCode::SERVICE_UNAVAILABLE, "this hub is full\n").into_response();
+        }
         Err(Full::Address) => {
+            let address = client_address(address);
+            tracing::warn!(%address, "a client finds no place: [hub] max_clients_per_address are here from its address");
             return (StatusCode::TOO_MANY_REQUESTS, "too many clients from this address\n").into_response();
         }
     };
@@ -160,7 +170,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.counters.text(shared.present()) {
+    match shared.counters.text(shared.present(), shared.queued_bytes()) {
         Ok(text) => ([NO_STORE, (header::CONTENT_TYPE, crate::web::METRICS_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the hub's figures cannot be written");
