@@ -37,6 +37,7 @@ mod quit;
 mod service;
 mod shutter;
 mod signals;
+mod unpair;
 mod watchdog;
 
 use crate::capture::{self, Capture};
@@ -321,7 +322,7 @@ impl Portal {
         signals.reload(orders.clone());
         let shutter = Arc::new(Shutter::new(Arc::clone(&board), link.clone(), &capture, kept));
         let (hours_in, hours) = watch::channel(config.hours.clone());
-        let (live_in, live) = watch::channel(keeper::live(config));
+        let (live_in, live) = watch::channel(keeper::live(loaded));
         let guests = guests::Host::start(config, tapped, &board, &eras, &figures);
         let rooms = Rooms {
             guests: Arc::clone(&guests),
@@ -407,8 +408,8 @@ impl Portal {
                     Err(RecvTimeoutError::Timeout) => continue,
                     Err(RecvTimeoutError::Disconnected) => break,
                 };
-                // Of privacy the shutter tells what came of it.
-                if command != Command::TogglePrivacy {
+                // Of privacy the shutter tells what came of it, of an end of the pairing the keeper.
+                if !matches!(command, Command::TogglePrivacy | Command::Unpair) {
                     tracing::info!("asked at the kiosk: {command}");
                 }
                 match command {
@@ -427,6 +428,7 @@ impl Portal {
                     Command::OpenSettings => drop(orders.try_send(Order::OpenSettings)),
                     Command::TestNetwork => drop(orders.try_send(Order::TestNetwork)),
                     Command::Pair(code) => drop(codes.try_send(code)),
+                    Command::Unpair => drop(orders.try_send(Order::Unpair)),
                     Command::Quit => quit.now(Ended::Asked("a key")),
                 }
             }

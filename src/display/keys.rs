@@ -166,8 +166,11 @@ pub(super) fn listen(
         overlays.close();
     }
     // However the page was put away: what was half written goes with it.
-    if !overlays.settings() && operator.page.is_writing() {
+    if !overlays.settings() && operator.page.is_halfway() {
         operator.page = Page::default();
+    }
+    if operator.bypass_change_detection().page.forget_question(now) {
+        operator.set_changed();
     }
     if !overlays.entry() && operator.entry != Entry::default() {
         operator.entry = Entry::default();
@@ -182,6 +185,10 @@ pub(super) fn listen(
             continue;
         }
         overlays.touch();
+        // Also one that is none for the page.
+        if input.logical_key != Key::Enter {
+            operator.page.take_question_back();
+        }
         let name = name(&input.logical_key);
         if live.0.privacy_keys.iter().any(|key| key.eq_ignore_ascii_case(&name)) {
             // A button of its own: it works wherever somebody is on the screen.
@@ -206,7 +213,7 @@ pub(super) fn listen(
             operator.lock.is_open(now);
             let outcome = match overlays.entry() {
                 true => operator.entry.press(press, &shown.0.entered, &shown.0.waiting),
-                false => operator.page.press(press, &live.0),
+                false => operator.page.press(press, &live.0, now),
             };
             match outcome {
                 Outcome::Close => overlays.close(),

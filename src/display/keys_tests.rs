@@ -224,3 +224,35 @@ fn a_key_that_is_let_go_is_not_held() {
     std::thread::sleep(SECOND * 11 / 10);
     assert_eq!(kiosk.update(), [Action::Help]);
 }
+
+#[test]
+fn the_far_end_is_forgotten_by_two_enters_and_not_by_one_that_is_held() {
+    let mut kiosk = Kiosk::new("", None, Slate::Paused);
+    let far_end = crate::display::FarEnd { name: "Hilltop".into(), by_code: true };
+    kiosk.0.world_mut().resource_mut::<Followed>().0.far_end = Some(far_end);
+    kiosk.open_settings();
+    for _ in 0..9 {
+        kiosk.press(Key::ArrowDown, false);
+    }
+    kiosk.press(Key::Enter, false);
+    for _ in 0..20 {
+        kiosk.press(Key::Enter, true);
+    }
+    // A key that is none for the page, and the one that always works.
+    assert_eq!(kiosk.press(Key::Tab, false), []);
+    kiosk.press(Key::Enter, false);
+    assert_eq!(kiosk.letter("p"), [Action::Privacy]);
+    kiosk.press(Key::Enter, false);
+    // However the page is put away.
+    kiosk.0.world_mut().resource_mut::<Overlays>().close();
+    kiosk.update();
+    assert!(!kiosk.lock().page.is_halfway());
+    kiosk.open_settings();
+    for _ in 0..9 {
+        kiosk.press(Key::ArrowDown, false);
+    }
+    assert!(kiosk.1.try_recv().is_err(), "asked three times, never answered");
+    kiosk.press(Key::Enter, false);
+    kiosk.press(Key::Enter, false);
+    assert_eq!(kiosk.1.try_iter().collect::<Vec<_>>(), [ops::Command::Unpair]);
+}

@@ -16,6 +16,8 @@ pub struct Live {
     pub operator: operator::Config,
     /// Names of further keys that do what `P` does.
     pub privacy_keys: Vec<String>,
+    /// With whom this portal is paired, if it is.
+    pub far_end: Option<FarEnd>,
     /// The configured camera; empty for the first one that has pictures.
     pub camera: String,
     /// The cameras that there are, by their stable names, once somebody asked.
@@ -26,4 +28,13 @@ pub struct Live {
     pub testing: bool,
     /// What was found there: whether it is good, and in words.
     pub network: Vec<(bool, String)>,
+}
+
+/// With whom this portal is paired.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FarEnd {
+    /// The name of its place, as it was when the two were paired; where it had none, how its fingerprint begins.
+    pub name: String,
+    /// Whether a code paired the two: that is taken back at the kiosk, what the configuration says is not.
+    pub by_code: bool,
 }

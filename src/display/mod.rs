@@ -105,7 +105,7 @@ pub use app::{Inputs, run};
 pub use brightness::Brightness;
 pub use config::{Config, Fit, PresentMode, Rotation};
 pub use error::Error;
-pub use live::Live;
+pub use live::{FarEnd, Live};
 pub use remedy::Remedies;
 #[cfg(feature = "kiosk")]
 pub use witness::Alarm;

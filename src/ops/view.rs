@@ -298,6 +298,8 @@ pub enum Command {
     TestNetwork,
     /// Pair with the portal that shows this code.
     Pair(Typed),
+    /// Forget the far end, and wait to be paired anew.
+    Unpair,
     /// End the program in order.
     Quit,
 }
@@ -323,6 +325,7 @@ impl fmt::Display for Command {
             Self::OpenSettings => "the settings page",
             Self::TestNetwork => "a test of the network",
             Self::Pair(_) => "pairing, with a code that was entered",
+            Self::Unpair => "to forget the far end",
             Self::Quit => "the end of the program",
         })
     }

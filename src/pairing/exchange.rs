@@ -74,7 +74,9 @@ pub enum Failure {
     #[error("it speaks version {0} of pairing, this portal version {VERSION}; update the older one")]
     Version(u32),
     /// The proof does not hold: another code, or somebody in between.
-    #[error("the code is not the one that is shown there, and does not count any more; enter the one that is shown now")]
+    #[error(
+        "the code is not the one that is shown there, and does not count any more; enter the one that is shown now"
+    )]
     WrongCode,
     /// What was sealed does not open.
     #[error("somebody on the way changed what it said; pair again, with the new code")]

@@ -6,6 +6,7 @@
 use super::candidate;
 use super::guests::Host;
 use super::quit::{Ended, Quit};
+use super::unpair;
 use crate::capture::Capture;
 use crate::cli::check;
 use crate::codec::encode;
@@ -40,6 +41,8 @@ pub(super) enum Order {
     OpenSettings,
     /// A person at the kiosk wants to know about the network.
     TestNetwork,
+    /// A person at the kiosk wants the far end to be forgotten.
+    Unpair,
 }
 
 /// Whom the keeper tells.
@@ -71,7 +74,8 @@ struct Keeper {
 }
 
 /// What the display begins with.
-pub(super) fn live(config: &Config) -> Live {
+pub(super) fn live(loaded: &Loaded) -> Live {
+    let config = &loaded.config;
     Live {
         config: config.display.clone(),
         site: config.site.name.clone(),
@@ -79,6 +83,7 @@ pub(super) fn live(config: &Config) -> Live {
         operator: config.operator.clone(),
         privacy_keys: config.privacy.keys.clone(),
         camera: camera(config),
+        far_end: unpair::far_end(loaded),
         ..Live::default()
     }
 }
@@ -157,6 +162,13 @@ impl Keeper {
                 None => tracing::info!("there is no other camera to choose"),
             },
             Order::TestNetwork => self.test_network(),
+            Order::Unpair => {
+                if let Err(why) = unpair::forget(&self.loaded, self.rooms.fingerprint) {
+                    tracing::warn!("unpaired at the kiosk, and still paired: {why}");
+                    return self.show(|live| live.notice = format!("Still paired: {why}"));
+                }
+                self.reload();
+            }
         }
     }
 
@@ -222,6 +234,7 @@ impl Keeper {
         if has("log") {
             logging::set_level(&config.log.level);
         }
+        let far_end = unpair::far_end(&self.loaded);
         self.show(|live| {
             live.config = config.display.clone();
             live.site.clone_from(&config.site.name);
@@ -229,6 +242,7 @@ impl Keeper {
             live.operator = config.operator.clone();
             live.privacy_keys.clone_from(&config.privacy.keys);
             live.camera = camera(&config);
+            live.far_end = far_end;
         });
         let again: Vec<_> = changes.iter().filter(|it| it.effect() == Effect::Again).map(Change::to_string).collect();
         if !again.is_empty() {
@@ -326,7 +340,7 @@ mod tests {
         let board = Board::new(false, false, Arc::clone(&figures), eras.clone(), waker.clone());
         let rooms = Rooms {
             guests: Host::start(&loaded.config, capture::tap().1, &Arc::new(board), &eras, &figures),
-            live: watch::channel(live(&loaded.config)).0,
+            live: watch::channel(live(&loaded)).0,
             hours: watch::channel(loaded.config.hours.clone()).0,
             capture: Weak::new(),
             link: None,

@@ -16,5 +16,6 @@ mod pair;
 mod pairing;
 mod screens;
 mod settings;
+mod unpair;
 mod wayland;
 mod x11;

@@ -23,14 +23,14 @@ const PAINTED: Duration = Duration::from_secs(1);
 const NAMESPACES: [&str; 2] = ["kiosk-n", "kiosk-s"];
 
 /// A kiosk, its screen and its keys.
-struct Kiosk {
-    server: XServer,
-    folder: tempfile::TempDir,
-    _portal: Portal,
+pub struct Kiosk {
+    pub server: XServer,
+    pub folder: tempfile::TempDir,
+    pub portal: Portal,
 }
 
 impl Kiosk {
-    fn start(server: XServer, site: &str, wrapper: Vec<String>, change: impl FnOnce(&mut Config)) -> Self {
+    pub fn start(server: XServer, site: &str, wrapper: Vec<String>, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.site.name = site.into();
@@ -42,22 +42,22 @@ impl Kiosk {
         let executable = env!("CARGO_BIN_EXE_screen-portal").into();
         let environment = server.environment();
         let portal = Portal::start(&Plan { executable, wrapper, config, headless: false, environment }).unwrap();
-        Self { server, folder, _portal: portal }
+        Self { server, folder, portal }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("portal.log")).unwrap_or_default()
     }
 
     /// The code that it shows, another one than `before`.
-    fn code(&self, before: &str) -> String {
+    pub fn code(&self, before: &str) -> String {
         let shown = || std::fs::read_to_string(self.folder.path().join("pairing-code")).unwrap_or_default();
         let code = || shown().lines().next().filter(|code| !code.is_empty() && *code != before).map(str::to_owned);
         self.until("a code is shown", || code().is_some());
         code().unwrap()
     }
 
-    fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let start = Instant::now();
         while !holds() {
             assert!(start.elapsed() < PATIENCE, "not yet: {what}\n{}", self.log());
@@ -65,12 +65,12 @@ impl Kiosk {
         }
     }
 
-    fn until_logged(&self, words: &str) {
+    pub fn until_logged(&self, words: &str) {
         self.until(words, || self.log().contains(words));
     }
 
     /// Waits until a fresh picture of the far end is on the screen.
-    fn until_live(&self) {
+    pub fn until_live(&self) {
         self.until("a fresh picture", || self.server.look().and_then(|shot| shot.age()).is_some_and(|age| age < FRESH));
     }
 
@@ -79,16 +79,16 @@ impl Kiosk {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn press(&self, key: &str) {
+    pub fn press(&self, key: &str) {
         self.xdotool(&["key", "--delay", "150", key]);
     }
 
-    fn write(&self, text: &str) {
+    pub fn write(&self, text: &str) {
         self.xdotool(&["type", "--delay", "60", text]);
     }
 
     /// What is on its screen, kept in a file too.
-    fn photograph(&self, name: &str) -> Picture {
+    pub fn photograph(&self, name: &str) -> Picture {
         std::thread::sleep(PAINTED);
         let region = Region { x: 0, y: 0, width: 1280, height: 720 };
         let picture = Picture::of_screen(&self.server.display, region).unwrap();
@@ -98,7 +98,7 @@ impl Kiosk {
     }
 
     /// The words that it says after pairing.
-    fn words(&self) -> Option<String> {
+    pub fn words(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.folder.path().join("paired.toml")).ok()?;
         Some(text.parse::<toml::Table>().ok()?["pairing"]["words"].as_str()?.to_owned())
     }
@@ -106,7 +106,7 @@ impl Kiosk {
 
 /// Types the first one's code at the second, until both show each other; how long that took from the last key on. What is looked at after the last
 /// key comes from `meanwhile`.
-fn pair(kiosks: &[Kiosk; 2], code: &str, photograph: impl FnOnce()) -> Duration {
+pub fn pair(kiosks: &[Kiosk; 2], code: &str, photograph: impl FnOnce()) -> Duration {
     let [shows, enters] = kiosks;
     enters.write(&code.replace('-', " "));
     photograph();
@@ -120,7 +120,7 @@ fn pair(kiosks: &[Kiosk; 2], code: &str, photograph: impl FnOnce()) -> Duration 
 }
 
 /// Two screens, or why there are none.
-fn screens() -> Option<[XServer; 2]> {
+pub fn screens() -> Option<[XServer; 2]> {
     if !is_installed("xdotool") {
         println!("skipped: xdotool is not installed");
         return None;

@@ -11,10 +11,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A folder that cannot be written, not even by root. Whoever has a file of it open goes on.
-struct ReadOnly(PathBuf);
+pub struct ReadOnly(PathBuf);
 
 impl ReadOnly {
-    fn mount(folder: &Path) -> Result<Self, String> {
+    pub fn mount(folder: &Path) -> Result<Self, String> {
         run(Command::new("mount").arg("--bind").args([folder, folder]))?;
         let mounted = Self(folder.to_owned());
         run(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(folder))?;

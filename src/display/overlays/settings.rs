@@ -3,7 +3,7 @@
 use super::super::canvas::{Block, Canvas};
 use super::super::keys::Operator;
 use super::sign::BelowSign;
-use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, cover, panel, set_visible, text};
+use super::{BRIGHT, FIELD, Followed, Fonts, Overlays, PANEL, SOFT, Shown, cover, panel, set_visible, text};
 use bevy::prelude::*;
 use bevy::text::FontSize;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use std::time::Instant;
 pub struct SettingsPlugin;
 
 /// Lines of the page, and of the small print below it.
-const LINES: usize = 6;
+const LINES: usize = 7;
 const NOTES: usize = 5;
 /// Sizes of the page's text in hundredths of the window's smaller side: readable from where people stand.
 const LARGE: f32 = 4.6;
@@ -134,7 +134,8 @@ fn spawn_pin(mut commands: Commands, fonts: Res<Fonts>) {
 }
 
 fn follow_page(
-    (overlays, operator, live): (Res<Overlays>, Res<Operator>, Res<Followed>),
+    (overlays, operator): (Res<Overlays>, Res<Operator>),
+    (live, shown): (Res<Followed>, Res<Shown>),
     mut canvas: ResMut<Canvas>,
     mut roots: Query<&mut Node, With<PageRoot>>,
     mut pieces: Query<(&Piece, &mut Text)>,
@@ -142,7 +143,7 @@ fn follow_page(
     mut rows: Query<(&Row, &mut Node), Without<PageRoot>>,
 ) {
     let Ok(mut root) = roots.single_mut() else { return };
-    let changed = overlays.is_changed() | operator.is_changed() | live.is_changed();
+    let changed = overlays.is_changed() | operator.is_changed() | live.is_changed() | shown.is_changed();
     if !changed {
         return;
     }
@@ -150,7 +151,7 @@ fn follow_page(
     if !overlays.settings() {
         return;
     }
-    let (lines, notes) = (operator.page.lines(&live.0), operator.page.notes(&live.0));
+    let (lines, notes) = (operator.page.lines(&live.0, &shown.0), operator.page.notes(&live.0));
     for (piece, mut text) in &mut pieces {
         let words = match *piece {
             Piece::Title(n) => lines.get(n).map(|line| line.title.to_owned()),
