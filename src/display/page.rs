@@ -207,7 +207,7 @@ impl Page {
             };
             Line { title, value, is_chosen: n == self.row }
         };
-        let shown = |(n, _): &(usize, Row)| !self.is_on_findings(live) || *n == self.row;
+        let shown = |(n, _): &(usize, Row)| !self.has_much_to_say(live) || *n == self.row;
         ROWS.into_iter().enumerate().filter(shown).map(line).collect()
     }
 
@@ -223,6 +223,12 @@ impl Page {
     /// Whether what the test of the network found is shown, in the place of the other lines: it has much to say.
     fn is_on_findings(&self, live: &Live) -> bool {
         ROWS[self.row] == Row::Network && !live.network.is_empty()
+    }
+
+    /// Whether only the chosen line is shown: what it says, or asks, takes the room of the others, on every shape of screen.
+    fn has_much_to_say(&self, live: &Live) -> bool {
+        let told_much = ROWS[self.row] == Row::FarEnd && live.notice.chars().count() > LINE_FITS;
+        self.is_on_findings(live) || self.asking.is_some() || told_much
     }
 
     /// The small print below the lines: what came of the last change, or of the test.
@@ -388,6 +394,7 @@ mod tests {
             page.press(Press::Enter, &live, now);
             let asked = "Enter again: forget Hilltop. Both must be paired anew.".to_owned();
             assert!(page.is_halfway() && says(&page, &live) == (asked, vec![]));
+            assert_eq!(page.lines(&live, &View::default()).len(), 1, "nothing else matters then");
             assert_eq!(page.press(Press::Enter, &live, now + Duration::from_millis(after_ms)), outcome);
         }
         assert!(!page.forget_question(now + Duration::from_secs(11)), "asked anew");
@@ -401,6 +408,9 @@ mod tests {
         let (value, notes) = says(&page, &paired(false));
         assert!(value == "Hilltop" && notes[0].contains("configuration"), "{notes:?}");
         assert_eq!(says(&page, &self::live()), ("nobody".to_owned(), vec![]));
+        let refused = Live { notice: format!("Still paired: {}", "x".repeat(LINE_FITS)), ..live.clone() };
+        assert_eq!(page.lines(&refused, &View::default()).len(), 1, "room for why");
+        assert_eq!(Page::default().lines(&refused, &View::default()).len(), ROWS.len());
         let told = View { far_site: Some("Hill House".into()), ..View::default() };
         assert_eq!(page.lines(&live, &told)[6].value, "Hill House", "as it calls itself now");
     }

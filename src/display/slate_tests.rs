@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// The sizes of the window. The narrow ones are for what fills them: the settings page.
+/// The sizes of the window. The narrow one is for the far end's line and its question only.
 const SIZES: [(u32, u32); 3] = [(1920, 1080), (1280, 720), (1024, 768)];
 const NARROW: (u32, u32) = SIZES[2];
 /// Tells the test inside the X server which one it is.
@@ -170,8 +170,8 @@ fn scenes() -> Vec<Scene> {
     scenes.push(Scene::new("notpaired-paused", not_paired(Invitation::Paused), Panel::None));
     scenes.extend(pairing(not_paired));
     if window() == NARROW {
-        let is_page = |panel| matches!(panel, Panel::Settings | Panel::Network | Panel::FarEnd | Panel::Forget);
-        scenes.retain(|scene| is_page(scene.panel));
+        scenes.retain(|scene| ["farend", "farend-private", "forget", "forget-private"].contains(&scene.name.as_str()));
+        scenes[0].view.far_site = Some(LONGEST.into());
     }
     scenes
 }
