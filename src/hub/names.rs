@@ -41,9 +41,10 @@ mod tests {
     }
 
     #[test]
-    fn names_do_not_come_twice() {
+    fn names_hardly_ever_come_twice() {
+        // Of 34 bits: two of ten thousand are the same in one run of four hundred, five pairs in none.
         let names: HashSet<_> = (0..10_000).map(|_| room()).collect();
-        assert_eq!(names.len(), 10_000);
+        assert!(names.len() > 9_995, "{}", names.len());
         assert!(names.iter().all(|name| name.len() <= crate::hub::message::LONGEST_NAME));
     }
 }
