@@ -97,6 +97,11 @@ impl Kiosk {
         picture
     }
 
+    /// Waits until the slate with its code is on the screen: from then on keys are heard.
+    pub fn until_slate(&self) {
+        self.until("the slate with its code", || !scanned(&self.photograph("0-slate")).is_empty());
+    }
+
     /// The words that it says after pairing.
     pub fn words(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.folder.path().join("paired.toml")).ok()?;

@@ -30,6 +30,7 @@ fn unpair(kiosk: &Kiosk, before: &str) -> String {
     assert!(!is_kept(kiosk));
     kiosk.until("the slate", || kiosk.portal.status().is_some_and(|status| status.view.slate == Slate::NotPaired));
     assert_eq!(logged(kiosk, "unpaired at the kiosk: the far end is forgotten"), 1, "{}", kiosk.log());
+    kiosk.until_slate();
     code
 }
 
@@ -53,6 +54,7 @@ fn a_pair_is_taken_apart_at_its_keys_and_made_again() {
     });
     let [north, south] = &kiosks;
     let first = [north.code(""), south.code("")];
+    kiosks.iter().for_each(Kiosk::until_slate);
     south.press("Return");
     pair(&kiosks, &first[0], || {});
 
