@@ -185,8 +185,8 @@ pub(super) fn listen(
             continue;
         }
         overlays.touch();
-        // Also one that is none for the page.
-        if input.logical_key != Key::Enter {
+        // Also one that is none for the page. What Escape does there depends on the question.
+        if !matches!(input.logical_key, Key::Enter | Key::Escape) {
             operator.page.take_question_back();
         }
         let name = name(&input.logical_key);

@@ -243,6 +243,9 @@ fn the_far_end_is_forgotten_by_two_enters_and_not_by_one_that_is_held() {
     kiosk.press(Key::Enter, false);
     assert_eq!(kiosk.letter("p"), [Action::Privacy]);
     kiosk.press(Key::Enter, false);
+    kiosk.press(Key::Escape, false);
+    assert!(kiosk.is_on_page() && !kiosk.lock().page.is_halfway(), "the question is gone, the page is not");
+    kiosk.press(Key::Enter, false);
     // However the page is put away.
     kiosk.0.world_mut().resource_mut::<Overlays>().close();
     kiosk.update();
@@ -251,7 +254,7 @@ fn the_far_end_is_forgotten_by_two_enters_and_not_by_one_that_is_held() {
     for _ in 0..9 {
         kiosk.press(Key::ArrowDown, false);
     }
-    assert!(kiosk.1.try_recv().is_err(), "asked three times, never answered");
+    assert!(kiosk.1.try_recv().is_err(), "asked again and again, never answered");
     kiosk.press(Key::Enter, false);
     kiosk.press(Key::Enter, false);
     assert_eq!(kiosk.1.try_iter().collect::<Vec<_>>(), [ops::Command::Unpair]);
